@@ -127,7 +127,7 @@ def _sentence(c: sentences.Compared, prompt: str, rows: int, level: str) -> str:
         rows: The number of labelled rows that the baseline was trained on.
         level: The metric of the baseline in words.
     """
-    labelled, kind = counted(rows, tr("labelled row")), sentences.judge(c)
+    labelled, kind = counted(rows, "labelled row", "labelled rows"), sentences.judge(c)
     only = "" if c.general else tr(" for this draw of shots")
     if c.metric.sign * c.delta > 0:
         baseline, (low, high) = (

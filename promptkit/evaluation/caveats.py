@@ -57,7 +57,7 @@ def picked(cells: int, tests: int, bias: float, metric: Metric = ACCURACY) -> st
     less = ""
     if not metric.is_share or bias >= SHOWN_BIAS:
         size = metric_text.size(metric, bias)
-        worse = "higher" if metric.sign < 0 else "lower"
+        worse = tr("higher") if metric.sign < 0 else tr("lower")
         other = tr(
             "the {noun} to be about {size} {worse}", noun=metric.noun, size=size, worse=worse
         )

@@ -10,7 +10,7 @@ from promptkit.evaluation import metric_text
 from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric
 from promptkit.evaluation.sentences import Compared, context
 from promptkit.inference.cell import RAW, named
-from promptkit.text import capital, listed, percent
+from promptkit.text import capital, listed, percent, sentence
 from promptkit.translation import mark, tr, trn
 
 NAMED = 4
@@ -95,7 +95,7 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
     first = _constant(leader)
     only = "" if leader.general else tr(", for this draw of shots")
     if not leader.others:
-        return [*first, f"{cell + ': ' if cell else ''}{right}{only}."]
+        return [*first, sentence(f"{cell + ': ' if cell else ''}{right}{only}")]
     beats = tr("better than {listed}", listed=listed([*map(_win, wins)])) if wins else ""
     if leader.separated:
         shots = leader.levels.get("shots", 1)
@@ -112,7 +112,15 @@ def headline(leader: Leader, unsettled: Sequence[Open], wins: Sequence[Compared]
         if leader.left_out:
             opening += tr(" of the cells that mostly answer")
     said = "; ".join(filter(None, [beats, rest]))
-    return [*first, f"{cell} {opening}, {right}: {said}{only}."]
+    line = tr(
+        "{cell} {opening}, {right}: {said}{only}.",
+        cell=cell,
+        opening=opening,
+        right=right,
+        said=said,
+        only=only,
+    )
+    return [*first, line]
 
 
 def _constant(leader: Leader) -> list[str]:
@@ -174,7 +182,8 @@ def _unsettled(unsettled: Sequence[Open], others: int) -> str:
     names = [_rival(one) for one in rest]
     if counts:
         alone = [str(count) for count in counts]
-        names.insert(0, f"{listed(alone, 'or')} {'shot' if counts[-1] == 1 else 'shots'}")
+        some = trn("{shots} shot", "{shots} shots", int(counts[-1]), shots=listed(alone, "or"))
+        names.insert(0, some)
     if len(names) > NAMED:
         return tr("{count:,} of the {others:,} others", count=len(unsettled), others=others)
     return listed([name[:1].lower() + name[1:] for name in names], "or")

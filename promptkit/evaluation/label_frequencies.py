@@ -14,7 +14,7 @@ from promptkit.evaluation.caveats import share_text
 from promptkit.evaluation.outcomes import ByCell
 from promptkit.tasks.task import Task
 from promptkit.text import capital, listed, quoted
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 FAR = 0.2
 """Total variation distance from which two sets of frequencies differ: the share of examples that
@@ -65,20 +65,22 @@ def warnings(found: Frequencies, by_cell: ByCell) -> Iterator[str]:
             tr("{share} of the {name}", share=_share(counts, label), name=name)
             for name, counts in skewed.items()
         ]
-        verbs = ("assumes", "gives") if len(balanced) == 1 else ("assume", "give")
         yield (
-            tr(
+            trn(
                 "The labels are skewed: {quoted} is right for {shares}, {share_text} would "
-                "be balanced. {capital} calibration {verbs} balanced labels and {verbs_2} "
+                "be balanced. {methods} calibration assumes balanced labels and gives "
                 "rare ones too many answers, which can cost 20 points of accuracy and "
-                "more: {text} vector, which is fitted to the label frequencies of the pool.",
+                "more: {advice} vector, which is fitted to the label frequencies of the pool.",
+                "The labels are skewed: {quoted} is right for {shares}, {share_text} would "
+                "be balanced. {methods} calibration assume balanced labels and give "
+                "rare ones too many answers, which can cost 20 points of accuracy and "
+                "more: {advice} vector, which is fitted to the label frequencies of the pool.",
+                len(balanced),
                 quoted=quoted(found.labels[label]),
-                shares=" and ".join(shares),
+                shares=listed(shares),
                 share_text=share_text(1 / len(found.labels)),
-                capital=capital(listed(balanced)),
-                verbs=verbs[0],
-                verbs_2=verbs[1],
-                text="prefer" if "vector" in used else "try",
+                methods=capital(listed(balanced)),
+                advice=tr("prefer") if "vector" in used else tr("try"),
             )
         )
     pool, queries = found.pool, found.queries

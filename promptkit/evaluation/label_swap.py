@@ -72,11 +72,11 @@ def swap_verdict(
     """
     low, high = change
     falls, reads = high < 0, swapped_ci[0] > chance
-    moved = tr(
-        "{text} from {accuracy:.2f} to {swapped:.2f}",
-        text="falls" if falls else "goes",
-        accuracy=accuracy,
-        swapped=swapped,
+    figures = {"accuracy": accuracy, "swapped": swapped}
+    moved = (
+        tr("falls from {accuracy:.2f} to {swapped:.2f}", **figures)
+        if falls
+        else tr("goes from {accuracy:.2f} to {swapped:.2f}", **figures)
     )
     if falls and reads:
         moved += tr(", above the {chance:.2f} of a guess", chance=chance)

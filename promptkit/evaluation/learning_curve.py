@@ -201,7 +201,8 @@ def _crossing(pairs: Sequence[CurvePair], prompt: str, metric: Metric, rows: int
         )
     if last is pairs[-1]:
         every = rows is None or most >= rows
-        return f"{upto}, {'which is all there are' if every else 'the most it was made from'}"
+        end = tr("which is all there are") if every else tr("the most it was made from")
+        return f"{upto}, {end}"
     return tr("{upto}; with more, up to {most:,}, they are not separated", upto=upto, most=most)
 
 
@@ -218,7 +219,7 @@ def _at_one_size(pair: CurvePair, prompt: str, metric: Metric) -> str:
 
 
 def _rows(pair: CurvePair) -> str:
-    return counted(pair.labels, tr("labelled row"))
+    return counted(pair.labels, "labelled row", "labelled rows")
 
 
 def _at(pair: CurvePair, metric: Metric) -> str:

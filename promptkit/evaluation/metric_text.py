@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.text import decimals, ends, number, percent, places, plain, points, signed
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 Ends = Sequence[float | None]
 
@@ -77,15 +77,17 @@ def difference(metric: Metric, delta: float, low: float, high: float) -> str:
         digits = decimals(low, high)
         shown = signed(delta, digits)
         noun = "" if metric == ACCURACY else f"{metric.noun} "
-        unit = "point" if shown in ("+1", "-1") else "points"
-        return f"{noun}{shown} {unit} [{signed(low, digits)}, {signed(high, digits)}]"
+        one = 1 if shown in ("+1", "-1") else 2
+        said = trn("{shown} point", "{shown} points", one, shown=shown)
+        return f"{noun}{said} [{signed(low, digits)}, {signed(high, digits)}]"
     if low <= 0 <= high:
         return f"{metric.noun} {change(metric, delta, low, high)}"
     lower = high < 0
     near, far = (-high, -low) if lower else (low, high)
     shown = figure(metric, abs(delta), (near, far))
     value, _, around = shown.partition(" ")
-    return f"{metric.noun} {value} {'lower' if lower else 'higher'} {around}"
+    way = tr("lower") if lower else tr("higher")
+    return f"{metric.noun} {value} {way} {around}"
 
 
 def size(metric: Metric, amount: float, digits: int = 0) -> str:

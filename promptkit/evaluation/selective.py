@@ -293,7 +293,7 @@ def _sentence(
             more=more,
         )
     where = (
-        "everywhere"
+        tr("everywhere")
         if not best.above
         else tr("where the probability is above {decimal}", decimal=_decimal(best.above))
     )

@@ -25,7 +25,7 @@ from promptkit.text import (
     points,
     sentence,
 )
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 ALPHA = 0.05
 """Chance of any significant difference in a comparison in which nothing differs."""
@@ -93,7 +93,7 @@ def verdict(compared: Compared) -> str:
     else:
         rest = tr(
             ", significant ({text}{p_value})",
-            text="Holm-adjusted " if several else "",
+            text=tr("Holm-adjusted ") if several else "",
             p_value=p_value(c.p),
         )
     only = "" if c.general else tr(" for this draw of shots")
@@ -135,7 +135,7 @@ def component(
     if factor == "residual":
         names += tr(" (answers that change from cell to cell)")
     if low:
-        unit = " points" if metric.is_share else ""
+        unit = tr(" points") if metric.is_share else ""
         return tr(
             "{capital}: no variance seen{among}, standard deviation up to {top}{unit}.",
             capital=capital(names),
@@ -156,7 +156,8 @@ def component(
 
 def component_name(factor: str) -> str:
     """Return what a variance component is called: `queries`, `draws`, `orders`, `residual`."""
-    return {"query": "queries", "residual": "residual"}.get(factor) or f"{noun(factor)}s"
+    known = {"query": tr("queries"), "residual": tr("residual")}
+    return known.get(factor) or tr("{noun}s", noun=noun(factor))
 
 
 def spread(
@@ -182,7 +183,7 @@ def spread(
     if metric.is_share:
         (lowest, highest), (low, high) = (round(share, 2) for share in values), ends(*ci)
         what = "" if metric == ACCURACY else f"{metric.noun} "
-        right = " right" if metric == ACCURACY else ""
+        right = tr(" right") if metric == ACCURACY else ""
         return tr(
             "{levels} {noun}s: {what}{lowest} to {highest} %{right}, a range of "
             "{points}; noise alone would make {noise}, and without it the range is "
@@ -234,7 +235,7 @@ def others(count: int, pairs: int, kind: str, metric: Metric = ACCURACY) -> str:
         "same": tr("there is {none}", none=_none(metric)),
         "unsure": tr("the difference is not significant"),
     }[kind]
-    more = "" if kind == "unsure" else " more"
+    more = "" if kind == "unsure" else tr(" more")
     return tr(
         "In {count:,}{more} of {pairs:,} pairs {what}.",
         count=count,
@@ -280,10 +281,15 @@ def finds(
             size=metric_text.size(metric, detectable),
         )
     )
-    verb = "finds" if n == 1 else "find"
     rest = ["; " + ", ".join(_takes(metric, *one) for one in takes)] if takes else []
-    among += f"{counted(n, 'query', 'queries')}{drawn} {verb} {shown}"
-    return "".join([capital(among), *rest, "."])
+    among += trn(
+        "{n:,} query{drawn} finds {shown}",
+        "{n:,} queries{drawn} find {shown}",
+        n,
+        drawn=drawn,
+        shown=shown,
+    )
+    return sentence("".join([among, *rest]))
 
 
 def _takes(metric: Metric, delta: float, needed: int | None, draws: int | None) -> str:

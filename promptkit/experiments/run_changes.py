@@ -122,4 +122,4 @@ def _differ(mine: Shots, theirs: Shots, other_text: frozenset[str]) -> bool:
 
 def _counted(what: str, ids: tuple[str, ...]) -> str:
     named = ", ".join(map(shorten, ids[:MAX_NAMED])) + (", …" if len(ids) > MAX_NAMED else "")
-    return f"{counted(len(ids), 'demonstration')} {what} ({named})"
+    return f"{counted(len(ids), 'demonstration', 'demonstrations')} {what} ({named})"

@@ -43,7 +43,7 @@ def calibrated(data: Data) -> Iterator[RenderableType]:
 def _table(
     rows: Sequence[Data], changes: Mapping[tuple[str, int], Data], metric: Metric
 ) -> TextTable:
-    numbers = (f"{metric.noun}:", tr("against raw:"), tr("log loss:"), "cal. error:")
+    numbers = (f"{metric.noun}:", tr("against raw:"), tr("log loss:"), tr("cal. error:"))
     made = table(tr("shots:"), tr("calibration"), *numbers)
     by_shots = grouped(rows, lambda row: int(row["shots"]))
     for shots, group in sorted(by_shots.items()):

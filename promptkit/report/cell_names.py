@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from promptkit.inference.cell import FACTORS, NO_PROMPT, RAW, levels_of
 from promptkit.text import counted, file_name, visible
+from promptkit.translation import tr
 
 Data = Mapping[str, Any]
 Records = Sequence[Data]
@@ -57,7 +58,7 @@ class CellNames:
         rest = self.of(levels_of(cell), factors)
         if not has_prompt(cell):
             return rest or self.of(levels_of(cell))
-        return f"{counted(cell['shots'], 'shot')}{' · ' + rest if rest else ''}"
+        return f"{counted(cell['shots'], 'shot', 'shots')}{' · ' + rest if rest else ''}"
 
     def held(self, one: Data) -> str:
         """Return the levels that several cells share; a factor that varies among them is None."""
@@ -68,7 +69,7 @@ class CellNames:
     def place(self, one: Data) -> str:
         """Return the number of shots of several cells, and the levels that they share."""
         held = self.held(one)
-        return f"{counted(one['shots'], 'shot')}{' · ' + held if held else ''}"
+        return f"{counted(one['shots'], 'shot', 'shots')}{' · ' + held if held else ''}"
 
 
 def varied(keys: Iterable[Key]) -> list[int]:
@@ -80,7 +81,7 @@ def level_name(factor: int, value: str) -> str:
     """Return a level's name: a model's file without its folders, `raw` for no calibration."""
     if FACTORS[factor] == "model":
         return file_name(value)
-    return "raw" if FACTORS[factor] == "calibration" and value == RAW else value
+    return tr("raw") if FACTORS[factor] == "calibration" and value == RAW else value
 
 
 def aggregates(data: Data) -> list[Data]:

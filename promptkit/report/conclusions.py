@@ -41,7 +41,7 @@ def spreads(data: Data) -> Iterator[RenderableType]:
     found = [one for one in data["spreads"] if one["calibration"] in (None, RAW)]
     if not found:
         return
-    yield Text("Ranges", "bold")
+    yield Text(tr("Ranges"), "bold")
     names = CellNames(data["rows"])
     for one in found[:SHOWN]:
         yield item(f"{names.place(one)}: {one['sentence']}")

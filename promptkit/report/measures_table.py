@@ -25,7 +25,7 @@ def measures_table(rows: Sequence[Data], measures: Sequence[Metric]) -> Iterator
         rows: The rows of one cell over all seeds, one per number of shots.
         measures: The measures.
     """
-    made = table(tr("measure"), *(f"{counted(row['shots'], 'shot')}:" for row in rows))
+    made = table(tr("measure"), *(f"{counted(row['shots'], 'shot', 'shots')}:" for row in rows))
     for one in measures[:MOST_ROWS]:
         made.add_row(Text(visible(one.name, 40)), *(figure(one, row) for row in rows))
     yield made

@@ -192,11 +192,11 @@ def _facts(data: Data) -> str:
     return " · ".join(
         (
             counted(rows[0]["n"], "query", "queries"),
-            _few(models, "models"),
-            _few(templates, "templates"),
+            _few(models, tr("models")),
+            _few(templates, tr("templates")),
             tr(
                 "{few} shots: {shots}",
-                few=_few(selections, "selections"),
+                few=_few(selections, tr("selections")),
                 shots=", ".join(map(str, shots)),
             ),
             counted(len(seeds), "seed", "seeds"),

@@ -34,8 +34,8 @@ def promptless(data: Data) -> Iterator[RenderableType]:
         "",
         f"{metric.noun}:",
         *([tr("vs {found}:", found=found["best"])] if found["best"] else []),
-        *(["accuracy:"] if metric != ACCURACY else []),
-        *([tr("log loss:"), "cal. error:"] if found["scored"] else ["failed:"]),
+        *([tr("accuracy:")] if metric != ACCURACY else []),
+        *([tr("log loss:"), tr("cal. error:")] if found["scored"] else [tr("failed:")]),
     )
     for line in lines:
         row = line["row"]

@@ -98,7 +98,9 @@ def _overview(cells: Mapping[Key, Records], data: Data, width: int) -> Iterator[
     of = [] if metric == ACCURACY else [metric.noun]
     yield titled(" · ".join([data["task"]["name"], *shared, n, *of]))
     counts = sorted({row["shots"] for rows in cells.values() for row in rows})
-    made = table(*(tr(FACTORS[i]) for i in varied), *(f"{counted(c, 'shot')}:" for c in counts))
+    made = table(
+        *(tr(FACTORS[i]) for i in varied), *(f"{counted(c, 'shot', 'shots')}:" for c in counts)
+    )
     left = width - 16 * len(counts)
     room = max(left // len(varied) - 2, 10)
     for key, rows in cells.items():
@@ -123,15 +125,15 @@ def _accuracy(key: Key, rows: Records, data: Data) -> Iterator[RenderableType]:
     draws = interval_text.has_draws(whole)
     metric = interval_text.metric_of(data)
     made = table(
-        "shots:",
+        tr("shots:"),
         f"{metric.noun}:",
         *([tr("as drawn:")] if draws else []),
-        "change:",
-        "draws",
-        *(["accuracy:"] if metric != ACCURACY else []),
-        "coverage:" if scored else "failed:",
-        "tokens:",
-        "time:",
+        tr("change:"),
+        tr("draws"),
+        *([tr("accuracy:")] if metric != ACCURACY else []),
+        tr("coverage:") if scored else tr("failed:"),
+        tr("tokens:"),
+        tr("time:"),
     )
     changes = pair_names.changes_of(data["pairs"], key)
     seeds, failed = cell_names.by_draw(data), interval_text.failed(data)
