@@ -12,7 +12,7 @@ MARKS = {"tr", "trn", "mark", "counted", "listed"}
 
 QUIET = {
     *("startswith", "endswith", "split", "replace", "partition", "removeprefix", "removesuffix"),
-    *("compile", "match", "search", "sub", "fullmatch", "findall", "finditer", "encode"),
+    *("compile", "match", "search", "sub", "fullmatch", "findall", "finditer"),
     *("execute", "executemany", "executescript", "debug", "getLogger", "TypeVar", "cast"),
 }
 """Functions whose literals nobody reads."""

@@ -100,7 +100,7 @@ def _curves(
         for accuracy in seeds.get((levels_of(row), row["shots"]), [])
     ]
     base = alt.Chart().encode(
-        x=alt.X("shots:O", title="shots", axis=alt.Axis(labelAngle=0)), **told_apart(lines)
+        x=alt.X("shots:O", title=tr("shots"), axis=alt.Axis(labelAngle=0)), **told_apart(lines)
     )
     if len(lines) > 1:
         base = base.encode(xOffset=alt.XOffset("line:N", sort=[*lines], scale={"padding": 0.6}))
@@ -152,7 +152,7 @@ def _baseline(data: Data, metric: Metric) -> Level | None:
         return (level, shown) if name and level is not None else None
     if data["confusion"]:
         golds = confusion_matrices.golds(data["confusion"][0])
-        return max(golds) / max(1, sum(golds)), ["majority", "baseline"]
+        return max(golds) / max(1, sum(golds)), tr("majority baseline").split()
     chance = (data.get("best") or {}).get("baseline")
     return None if chance is None else (chance, ["chance"])
 
@@ -205,7 +205,7 @@ def _costs(
     domain: Sequence[float],
 ) -> Chart:
     base = alt.Chart().encode(
-        x=alt.X("tokens:Q", title="tokens of a prompt", axis=alt.Axis(tickCount=5, grid=False)),
+        x=alt.X("tokens:Q", title=tr("tokens of a prompt"), axis=alt.Axis(tickCount=5, grid=False)),
         y=metric_axis(metric, domain),
         **told_apart(lines),
     )

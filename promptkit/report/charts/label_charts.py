@@ -54,8 +54,8 @@ def _place(group: tuple[str, list[Data]]) -> tuple[bool, int]:
 def _reliability(lines: Mapping[str, Sequence[Data]]) -> Chart:
     values = [{"line": name, **one} for name, bins in lines.items() for one in bins]
     base = alt.Chart().encode(
-        x=percent_axis(alt.X, "confidence:Q", "confidence", (0, 1)),
-        y=percent_axis(alt.Y, "accuracy:Q", "accuracy", (0, 1)),
+        x=percent_axis(alt.X, "confidence:Q", tr("confidence"), (0, 1)),
+        y=percent_axis(alt.Y, "accuracy:Q", tr("accuracy"), (0, 1)),
         **told_apart(lines),
     )
     points = points_of(base, lines).encode(
@@ -112,11 +112,11 @@ def _heat(matrix: Data) -> Chart:
     base = alt.Chart().encode(
         x=alt.X(
             "said:O",
-            title="answer",
+            title=tr("answer"),
             scale=all_labels,
             axis=alt.Axis(labelAngle=-45, orient="top", **axis),
         ),
-        y=alt.Y("gold:O", title="gold", scale=all_labels, axis=alt.Axis(**axis)),
+        y=alt.Y("gold:O", title=tr("gold"), scale=all_labels, axis=alt.Axis(**axis)),
     )
     cells = base.mark_rect(color=COLOURS[0], cornerRadius=3).encode(
         opacity=alt.Opacity(

@@ -19,8 +19,8 @@ def risk(data: Data) -> list[Panel]:
     most = max(found["error"], *(point["risk"] for point in found["curve"]))
     curve = alt.Chart(inline(found["curve"])).mark_line(strokeWidth=2, interpolate="step-before")
     line = curve.encode(
-        x=percent_axis(alt.X, "share:Q", "answered, most confident first", (0, 1)),
-        y=percent_axis(alt.Y, "risk:Q", "wrong among them", (0, min(1.0, 1.1 * most))),
+        x=percent_axis(alt.X, "share:Q", tr("answered, most confident first"), (0, 1)),
+        y=percent_axis(alt.Y, "risk:Q", tr("wrong among them"), (0, min(1.0, 1.1 * most))),
         color=alt.value(COLOURS[0]),
     )
     stated = alt.Chart(inline([{"risk": found["error"]}])).mark_rule(
