@@ -93,8 +93,7 @@ def template() -> Catalog:
 
 def updated(language: str) -> Catalog:
     """The catalog of a language, with the messages of today."""
-    with place(language).open("rb") as file:
-        catalog = read_po(file, locale=language, domain=DOMAIN)
+    catalog = written(language)
     catalog.update(template(), update_creation_date=False, update_header_comment=True)
     catalog.obsolete.clear()
     return catalog
@@ -104,6 +103,12 @@ def is_translated(message: babel.messages.Message) -> bool:
     """Whether each form of a message has a text that somebody has looked at."""
     forms = [message.string] if isinstance(message.string, str) else message.string or [""]
     return all(forms) and not message.fuzzy
+
+
+def written(language: str) -> Catalog:
+    """The catalog of a language, as its file has it."""
+    with place(language).open("rb") as file:
+        return read_po(file, locale=language, domain=DOMAIN)
 
 
 def place(language: str) -> Path:
@@ -126,6 +131,6 @@ if __name__ == "__main__":
     for folder in FOLDER.iterdir():
         made = updated(folder.name)
         place(folder.name).write_bytes(as_text(made))
-        place(folder.name).with_suffix(".mo").write_bytes(as_binary(made))
+        place(folder.name).with_suffix(".mo").write_bytes(as_binary(written(folder.name)))
         missing = sum(not is_translated(one) for one in made if one.id)
         print(f"{folder.name}: {len(made)} messages, {missing} without a translation")
