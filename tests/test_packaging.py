@@ -36,6 +36,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 @pytest.mark.slow
+def test_the_wheel_has_the_catalogs_of_messages(wheel: zipfile.ZipFile) -> None:
+    assert "promptkit/locale/hi/LC_MESSAGES/promptkit.mo" in wheel.namelist()
+
+
 def test_the_wheel_has_the_built_in_templates(wheel: zipfile.ZipFile) -> None:
     names = {path.name for path in (ROOT / "templates").glob("*.j2")}
     assert names
