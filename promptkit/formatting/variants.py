@@ -121,10 +121,10 @@ def variants(
     else:
         tell(
             tr(
-                "{name}: only {count} of {count_2} formats are possible",
+                "{name}: only {found} of {count} formats are possible",
                 name=template.name,
-                count=len(found),
-                count_2=count,
+                found=len(found),
+                count=count,
             )
         )
     return list(found.values())

@@ -123,7 +123,7 @@ class ModelIdentity:
     def changes(self, key: Mapping[str, object]) -> Mapping[str, str]:
         """Return the parts that are others than those of a key, each with a text on both."""
         return {
-            part: tr("{part} {value}, not {get}", part=part, value=value, get=key.get(part))
+            part: tr("{part} {value}, not {other}", part=part, value=value, other=key.get(part))
             for part, value in self.key.items()
             if key.get(part) != value
         }
@@ -132,8 +132,8 @@ class ModelIdentity:
 def runs_otherwise(changes: Mapping[str, str]) -> str:
     """Return a sentence on the changes of a model's identity."""
     return tr(
-        "the model runs with {names}, so that its scores may differ",
-        names="; ".join(changes.values()),
+        "the model runs with {changes}, so that its scores may differ",
+        changes="; ".join(changes.values()),
     )
 
 
@@ -164,7 +164,7 @@ class Memory:
 
     def __str__(self) -> str:
         parts = (
-            tr("{getattr:,.0f} MB of {name}", getattr=getattr(self, name) / 1000000.0, name=name)
+            tr("{size:,.0f} MB of {name}", size=getattr(self, name) / 1e6, name=tr(name))
             for name in self.__slots__
         )
         return ", ".join(parts)

@@ -154,15 +154,15 @@ class Embedder:
             first = long[0]
             raise PromptError(
                 tr(
-                    "{name}: {count} of {count_2} texts are longer than its context of "
-                    "{length} tokens; the first has {count_3}: {shorten}; shorten them, or "
+                    "{name}: {count} of {texts} texts are longer than its context of "
+                    "{length} tokens; the first has {tokens}: {text}; shorten them, or "
                     "load it with a larger context",
                     name=self.name,
                     count=len(long),
-                    count_2=len(texts),
+                    texts=len(texts),
                     length=length,
-                    count_3=len(tokens[first]),
-                    shorten=shorten(texts[first]),
+                    tokens=len(tokens[first]),
+                    text=shorten(texts[first]),
                 )
             )
         found = np.zeros((len(texts), self.dimensions), np.float32)

@@ -60,7 +60,9 @@ class TextRun(NamedTuple):
             return tr("shot {shot} ({example})", shot=self.shot, example=self.example)
         if self.part == "query":
             return tr("query ({example})", example=self.example)
-        return {"template": "template", "task": "task", "chat": tr("chat template")}[self.part]
+        return {"template": tr("template"), "task": tr("task"), "chat": tr("chat template")}[
+            self.part
+        ]
 
     @property
     def place(self) -> str:

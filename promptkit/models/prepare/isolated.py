@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from promptkit.errors import PromptkitError
-from promptkit.translation import tr
+from promptkit.translation import language, tr, use
 
 
 class FailedError(Exception):
@@ -31,6 +31,8 @@ def run(module: str, *arguments: str, seconds: float, doing: str) -> str:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([source, *filter(None, sys.path)]),
+        "PYTHONIOENCODING": "utf-8:backslashreplace",  # a refusal may be in any script
+        "PROMPTKIT_LANGUAGE": language(),
         "GGML_NO_BACKTRACE": "1",  # printing one takes longer than the work
     }
     lifeline, kept = os.pipe()  # it closes with this process, however that ends
@@ -69,12 +71,13 @@ def _signal(code: int) -> str:
             "by a compiler that gets it wrong, such as GCC 12; install "
             'llama-cpp-python again, with CMAKE_ARGS="-DGGML_NATIVE=OFF"'
         )
-    return "killed"
+    return tr("killed")
 
 
 def serve(work: Callable[..., str]) -> NoReturn:
     """Do the work of a process that `run` started: print the answer, or the reason of a failure."""
     _end_with_parent()
+    use(os.environ.get("PROMPTKIT_LANGUAGE", "en"))
     try:
         answer, code = work(*sys.argv[1:]), 0
     except PromptkitError as error:

@@ -102,15 +102,10 @@ def prepared(file: ModelFile, weights: Weights = "auto", notify: Notify = log.in
         except ModelError as error:
             if choice is None and weights != "auto":
                 raise
-            notify(
-                tr(
-                    "{error}; it runs as {text}",
-                    error=error,
-                    text=tr("it is") if choice is None else "before",
-                )
-            )
             if choice is None:
+                notify(tr("{error}; it runs as it is", error=error))
                 return as_is
+            notify(tr("{error}; it runs as before", error=error))
             # The next attempt to measure waits.
             later = {"attempts": choice.attempts + 1, "measured_at": now()}
             with suppress(OSError):

@@ -217,7 +217,7 @@ def _check(numbers: Any, path: str) -> None:
     """Raise `StubbedError` for numbers that are no log-probabilities."""
     listed = [*numbers]
     if is_stubbed(listed):
-        shown = tr("{listed} for every token", listed=listed[0]) if listed else "none"
+        shown = tr("{listed} for every token", listed=listed[0]) if listed else tr("none")
         if len(set(listed)) > 1:
             shown = tr("some are above 0 or no numbers")
         raise StubbedError(

@@ -91,10 +91,10 @@ def _only(client: Client, names: list[str]) -> str | None:
         raise ModelError(
             tr(
                 "{root}: the server has {count} models; name one after #, as in "
-                "{root}#{names}: {shown}",
+                "{root}#{name}: {shown}",
                 root=client.address.root,
                 count=len(names),
-                names=names[0],
+                name=names[0],
                 shown=shown,
             )
         )

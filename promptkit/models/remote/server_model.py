@@ -401,11 +401,11 @@ def _as_turns(prompt: Prompt) -> Prompt:
     if last.content.strip():
         raise PromptError(
             tr(
-                "example {query}: the template begins the answer with {shorten}, and this "
+                "example {query}: the template begins the answer with {beginning}, and this "
                 "server does not go on from it; use a template that does not, such as "
                 "--template chat",
                 query=shorten(prompt.query),
-                shorten=shorten(last.content.strip()),
+                beginning=shorten(last.content.strip()),
             )
         )
     return replace(prompt, messages=prompt.messages[:-1])

@@ -177,9 +177,9 @@ def echoed(client: Client, model: str | None) -> Callable[[TokenizedPrompt], Sco
             if not 0 <= len(sequence) - len(logprobs) <= 1:  # one may be left out: the first
                 raise ModelError(
                     tr(
-                        "/v1/completions: the server echoes {count} of {count_2} tokens",
+                        "/v1/completions: the server echoes {count} of {total} tokens",
                         count=len(logprobs),
-                        count_2=len(sequence),
+                        total=len(sequence),
                     )
                 )
             found.append(math.fsum(one for _, one in logprobs[-len(own) :]))

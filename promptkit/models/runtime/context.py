@@ -291,9 +291,9 @@ class Context:
         if not 0 < count <= limits.batch or len(outputs) > limits.outputs:
             raise ModelError(
                 tr(
-                    "a batch of {count} tokens with {count_2} outputs",
+                    "a batch of {count} tokens with {outputs} outputs",
                     count=count,
-                    count_2=len(outputs),
+                    outputs=len(outputs),
                 )
             )
         for name, values, end in (
