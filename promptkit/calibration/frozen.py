@@ -225,12 +225,12 @@ def _check_model(
     if {"sha256", "adapter"} & {*changes} and not any_model:
         raise ModelError(
             tr(
-                "{path}: frozen with {wanted} (SHA-256 {str}…), and this is {name} "
+                "{path}: frozen with {wanted} (SHA-256 {digest}…), and this is {name} "
                 "({sha256}…), or its adapter is another; to use it all the same, allow any "
                 "model (--any-model), and compare it first",
                 path=frozen.path,
                 wanted=wanted["name"],
-                str=str(wanted["sha256"])[:12],
+                digest=str(wanted["sha256"])[:12],
                 name=found.name,
                 sha256=found.sha256[:12],
             )

@@ -263,9 +263,9 @@ def _labelled(held_out: HeldOut) -> tuple[Scores, NDArray[np.int64]]:
     if gold.shape != rows.shape[:1]:
         raise ValueError(
             tr(
-                "expected (examples, labels) and (examples,), got {shape} and {shape_2}",
+                "expected (examples, labels) and (examples,), got {shape} and {gold}",
                 shape=rows.shape,
-                shape_2=gold.shape,
+                gold=gold.shape,
             )
         )
     if gold.dtype.kind not in "iu" or gold.min() < 0 or gold.max() >= labels:

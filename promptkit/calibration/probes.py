@@ -122,13 +122,13 @@ def held_out(
     if len(kept) < LEAST_HELD_OUT:
         raise TaskError(
             tr(
-                "temperature and vector calibration need {LEAST_HELD_OUT} examples of the "
-                "pool that are no shots; of {count}, {count_2} are left beside {count_3} "
+                "temperature and vector calibration need {least} examples of the "
+                "pool that are no shots; of {pool}, {left} are left beside {shown} "
                 "shots. Add examples, or compare fewer shots",
-                LEAST_HELD_OUT=LEAST_HELD_OUT,
-                count=len(task.demos),
-                count_2=len(kept),
-                count_3=len(shown),
+                least=LEAST_HELD_OUT,
+                pool=len(task.demos),
+                left=len(kept),
+                shown=len(shown),
             )
         )
     return tuple(kept)

@@ -55,7 +55,7 @@ def _speak() -> None:
 def __getattr__(name: str) -> object:
     if name != "app":
         raise AttributeError(
-            tr("module {name!r} has no attribute {name_2!r}", name=__name__, name_2=name)
+            tr("module {module!r} has no attribute {attribute!r}", module=__name__, attribute=name)
         )
     from promptkit.cli.commands import app
 

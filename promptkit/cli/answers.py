@@ -72,6 +72,6 @@ def line(text: str, answer: StoredAnswer) -> str:
     said = label if isinstance(label, str) else json.dumps(label, ensure_ascii=False)
     notes = [str(answer.match)] if answer.match != "exact" else []
     if answer.probs:
-        notes.append(tr("probability {max:.2f}", max=max(answer.probs.values())))
+        notes.append(tr("probability {probability:.2f}", probability=max(answer.probs.values())))
     said = tr("held back") if answer.abstained else said
     return f"{text}: {said} ({', '.join(notes)})" if notes else f"{text}: {said}"

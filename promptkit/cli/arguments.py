@@ -66,9 +66,7 @@ def _loaded(name: str) -> Task[Any, Any]:
     except Exception as error:  # whatever the module raises
         raise TaskError(f"{name}: {type(error).__name__}: {error}{_place(error)}") from error
     if not isinstance(task, Task):
-        raise TaskError(
-            tr("{name} is a {name_2}, not a Task", name=name, name_2=type(task).__name__)
-        )
+        raise TaskError(tr("{name} is a {kind}, not a Task", name=name, kind=type(task).__name__))
     return task
 
 

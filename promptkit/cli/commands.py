@@ -197,14 +197,14 @@ def _unexpected(error: Exception) -> str:
     *_, last = traceback.extract_tb(error.__traceback__)
     said = str(error).strip().partition("\n")[0]
     line = tr(
-        "{name}{text}{said} ({name_2}:{lineno}); this was not expected: please "
-        "report it, with the traceback that {TRACEBACK}=1 shows",
+        "{name}{colon}{said} ({file}:{lineno}); this was not expected: please "
+        "report it, with the traceback that {variable}=1 shows",
         name=type(error).__name__,
-        text=": " if said else "",
+        colon=": " if said else "",
         said=said[:200],
-        name_2=Path(last.filename).name,
+        file=Path(last.filename).name,
         lineno=last.lineno,
-        TRACEBACK=TRACEBACK,
+        variable=TRACEBACK,
     )
     return str(PromptkitError(line))
 

@@ -40,7 +40,7 @@ def _said(now: BulkProgress, first: BulkProgress, seconds: float) -> str:
     if now.rejects:
         parts.append(tr("{rejects:,} rejected", rejects=now.rejects))
     if seconds > 1 and now.rows > first.rows:
-        parts.append(tr("{value:,.0f} rows/s", value=(now.rows - first.rows) / seconds))
+        parts.append(tr("{rate:,.0f} rows/s", rate=(now.rows - first.rows) / seconds))
     if now.tokens > now.decoded:
         parts.append(tr("{percent} of tokens saved", percent=percent(1 - now.decoded / now.tokens)))
     done = (now.fraction or 0.0) - (first.fraction or 0.0)
@@ -48,10 +48,10 @@ def _said(now: BulkProgress, first: BulkProgress, seconds: float) -> str:
         left = round(seconds * (1 - now.fraction) / done)
         parts.append(
             tr(
-                "{left}:{value:02}:{left_2:02} left",
-                left=left // 3600,
-                value=left // 60 % 60,
-                left_2=left % 60,
+                "{hours}:{minutes:02}:{seconds:02} left",
+                hours=left // 3600,
+                minutes=left // 60 % 60,
+                seconds=left % 60,
             )
         )
     return ", ".join(parts)

@@ -64,7 +64,7 @@ def against(by_cell: ByCell, trained: Trained, best: Best, metric: Metric) -> Ag
     )
     name = headline.subject(paired.levels(best.cell, paired.varied(prompts)))
     the_prompt = (
-        tr("the best prompt, {name}{name_2},", name=name[:1].lower(), name_2=name[1:])
+        tr("the best prompt, {initial}{rest},", initial=name[:1].lower(), rest=name[1:])
         if name
         else tr("the prompt")
     )
@@ -148,11 +148,11 @@ def _sentence(c: sentences.Compared, prompt: str, rows: int, level: str) -> str:
         scored = tr("scored lowest") if c.metric.sign < 0 else tr("scored highest")
         apart = metric_text.difference(c.metric, c.delta, low, high)
         return tr(
-            "{baseline} {scored}, {level}: not separated from {rstrip} ({apart}, {p}){only}.",
+            "{baseline} {scored}, {level}: not separated from {prompt} ({apart}, {p}){only}.",
             baseline=baseline,
             scored=scored,
             level=level,
-            rstrip=prompt.rstrip(","),
+            prompt=prompt.rstrip(","),
             apart=apart,
             p=_p(c),
             only=only,

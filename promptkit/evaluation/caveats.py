@@ -62,8 +62,8 @@ def picked(cells: int, tests: int, bias: float, metric: Metric = ACCURACY) -> st
             "the {noun} to be about {size} {worse}", noun=metric.noun, size=size, worse=worse
         )
         less = tr(
-            "; expect {text} on new data",
-            text=tr("about {size} less", size=size) if metric == ACCURACY else other,
+            "; expect {expected} on new data",
+            expected=tr("about {size} less", size=size) if metric == ACCURACY else other,
         )
     return tr(
         "Selection bias: the best of {cells} cells was chosen on the same "
@@ -106,7 +106,7 @@ def low_coverage(
     if coverage >= COVERAGE:
         return None
     beside = (
-        tr(" (and less than half in {low} of {low_2} cells)", low=low[0], low_2=low[1])
+        tr(" (and less than half in {low} of {cells} cells)", low=low[0], cells=low[1])
         if low[0] > 1
         else ""
     )

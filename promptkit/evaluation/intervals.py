@@ -150,9 +150,9 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int
     if len(first) != len(second):
         raise ValueError(
             tr(
-                "not the same queries: {count} in a, {count_2} in b",
-                count=len(first),
-                count_2=len(second),
+                "not the same queries: {first} in a, {second} in b",
+                first=len(first),
+                second=len(second),
             )
         )
     seeds_a, seeds_b = first.shape[1], second.shape[1]

@@ -53,21 +53,21 @@ def warnings(by_cell: ByCell, *, skewed: bool) -> Iterator[str]:
         worst = max(whole, key=lambda cell: whole[cell].share - whole[cell].gold)
         label, share, gold = whole[worst]
         more = tr(
-            " ({count} of {count_2} cells collapse onto one label)",
+            " ({count} of {cells} cells collapse onto one label)",
             count=len(whole),
-            count_2=len(cells),
+            cells=len(cells),
         )
         helps = [*_without_collapse(worst, cells, whole), *_help(worst, untried)]
         yield (
             tr(
-                "Label collapse: {share_text} of the answers{place} are {label}, the gold "
-                "label of {share_text_2} of the queries{text}: {try_}.",
-                share_text=share_text(share),
+                "Label collapse: {share} of the answers{place} are {label}, the gold "
+                "label of {gold} of the queries{more}: {advice}.",
+                share=share_text(share),
                 place=_place(worst, by_cell),
                 label=quoted(label),
-                share_text_2=share_text(gold),
-                text=more if len(whole) > 1 else "",
-                try_=_try(helps),
+                gold=share_text(gold),
+                more=more if len(whole) > 1 else "",
+                advice=_try(helps),
             )
         )
     if draws:
@@ -84,14 +84,14 @@ def warnings(by_cell: ByCell, *, skewed: bool) -> Iterator[str]:
         more = ", …" if len(shown) > NAMED else ""
         yield (
             tr(
-                "Label collapse{place} in {count} of {count_2} draws of shots: nearly all "
-                "answers are {names}{more}; the shots decide there, not the query: {try_}.",
+                "Label collapse{place} in {count} of {draws} draws of shots: nearly all "
+                "answers are {names}{more}; the shots decide there, not the query: {advice}.",
                 place=_place(worst, by_cell),
                 count=len(shown),
-                count_2=len(by_cell[worst].numbers),
+                draws=len(by_cell[worst].numbers),
                 names=", ".join(shown[:NAMED]),
                 more=more,
-                try_=_try(_help(worst, untried)),
+                advice=_try(_help(worst, untried)),
             )
         )
 
@@ -141,7 +141,7 @@ def _untried(by_cell: ByCell, *, skewed: bool) -> dict[str, str]:
     if not any("balanced" in cell.selection for cell in by_cell):
         options["selection"] = tr("--selection balanced")
     if not {cell.calibration for cell in by_cell} & {*ASSUME_BALANCED, "vector"}:
-        options["calibration"] = tr("--calibrate {text}", text="vector" if skewed else "batch")
+        options["calibration"] = tr("--calibrate {method}", method="vector" if skewed else "batch")
     return options
 
 

@@ -167,9 +167,9 @@ def _scores(
     if table.ndim != 2 or gold.shape != table.shape[:1]:
         raise ValueError(
             tr(
-                "expected (queries, labels) and (queries,), got shapes {shape} and {shape_2}",
+                "expected (queries, labels) and (queries,), got shapes {shape} and {gold}",
                 shape=table.shape,
-                shape_2=gold.shape,
+                gold=gold.shape,
             )
         )
     if table.size == 0:
@@ -178,6 +178,6 @@ def _scores(
         raise ValueError(tr("probabilities must not be NaN"))
     if gold.dtype.kind not in "iu" or gold.min() < 0 or gold.max() >= table.shape[1]:
         raise ValueError(
-            tr("gold indices must be integers from 0 to {value}", value=table.shape[1] - 1)
+            tr("gold indices must be integers from 0 to {last}", last=table.shape[1] - 1)
         )
     return table, gold.astype(np.int64)

@@ -67,9 +67,9 @@ def _said(
     only = "" if found.general is not None else tr(" for this draw of shots")
     return sentence(
         tr(
-            "{text}probability-weighted mean of the labels vs the most probable label: "
+            "{place}probability-weighted mean of the labels vs the most probable label: "
             "{moved}, significant ({adjusted}{p_value}){only}{among}",
-            text=where + ": " if where else "",
+            place=where + ": " if where else "",
             moved=moved,
             adjusted=adjusted,
             p_value=p_value(p),

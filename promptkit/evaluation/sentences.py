@@ -92,16 +92,16 @@ def verdict(compared: Compared) -> str:
         rest = tr(", not significant{after} ({p_value})", after=after, p_value=p_value(c.p))
     else:
         rest = tr(
-            ", significant ({text}{p_value})",
-            text=tr("Holm-adjusted ") if several else "",
+            ", significant ({adjusted}{p_value})",
+            adjusted=tr("Holm-adjusted ") if several else "",
             p_value=p_value(c.p),
         )
     only = "" if c.general else tr(" for this draw of shots")
     if c.answered[0] < c.answered[1]:
         only += tr(
-            "; over the {answered:,} of {answered_2:,} queries that both answered",
-            answered=c.answered[0],
-            answered_2=c.answered[1],
+            "; over the {both:,} of {all:,} queries that both answered",
+            both=c.answered[0],
+            all=c.answered[1],
         )
     where = context(c.context)
     return sentence(f"{where + ': ' if where else ''}{change}{rest}{only}")
@@ -204,12 +204,12 @@ def spread(
     shown = [plain(one, digits) for one in (*values, values[1] - values[0], noise, estimate, *ci)]
     least, most, apart, by_noise, around, bottom, top = shown
     return tr(
-        "{levels} {noun}s: {noun_2} {least} to {most}, a range of {apart}; noise "
+        "{levels} {noun}s: {metric} {least} to {most}, a range of {apart}; noise "
         "alone would make {by_noise}, and without it the range is about {around} "
         "[{bottom}, {top}].",
         levels=levels,
         noun=noun(factor),
-        noun_2=metric.noun,
+        metric=metric.noun,
         least=least,
         most=most,
         apart=apart,

@@ -77,12 +77,12 @@ def _levels(name: str, rows: Mapping[str, Mapping[str, Any]], known: Sequence[st
     if len(found) > MOST_LEVELS:
         raise TaskError(
             tr(
-                "by {name!r}: {count:,} different values in {count_2:,} tests, and slices "
+                "by {name!r}: {values:,} different values in {tests:,} tests, and slices "
                 "are made of at most {MOST_LEVELS}; name a column with fewer, such as a "
                 "group of values",
                 name=name,
-                count=len(found),
-                count_2=len(rows),
+                values=len(found),
+                tests=len(rows),
                 MOST_LEVELS=MOST_LEVELS,
             )
         )
@@ -309,9 +309,9 @@ def _changes(name: str, a: Cell, b: Cell, large: Sequence[Slice], metric: Metric
     names = paired.varied([a, b])
     new, old = (sentences.context(paired.levels(cell, names)) for cell in (b, a))
     between = tr(
-        "{new} vs {removeprefix}",
+        "{new} vs {old}",
         new=new or tr("the best cell"),
-        removeprefix=old.removeprefix("at ") or tr("the first"),
+        old=old.removeprefix("at ") or tr("the first"),
     )
     if not apart:
         return tr(

@@ -36,9 +36,9 @@ def _reading(task: Task[Any, Any], by_cell: ByCell, metric: Metric) -> str | Non
         "them with scores per byte, per token and PMI."
     )
     return tr(
-        "Chance is {value}: the mean over queries of 1 / the number of their options.{text}",
+        "Chance is {value}: the mean over queries of 1 / the number of their options.{hint}",
         value=percent(chance.value),
-        text="" if used else hint,
+        hint="" if used else hint,
     )
 
 
@@ -115,9 +115,9 @@ def _folds(task: Task[Any, Any]) -> str | None:
     count = len({*task.folds.values()})
     return (
         tr(
-            "Each query has shots from the other {count} of {count_2} folds.",
-            count=count - 1,
-            count_2=count,
+            "Each query has shots from the other {others} of {folds} folds.",
+            others=count - 1,
+            folds=count,
         )
         if count
         else None

@@ -315,9 +315,9 @@ def _with_enough_draws(
         still = tr(", the most: they may still be the larger part of the error")
         announce(
             tr(
-                "seeds auto: {enough} draws{text}",
+                "seeds auto: {enough} draws{still}",
                 enough=enough,
-                text=still if enough == draw_count.MOST else "",
+                still=still if enough == draw_count.MOST else "",
             )
         )
     return replace(grid, seeds=range(enough)), cost

@@ -263,7 +263,7 @@ def _named(by_cell: ByCell, best: Cell) -> str:
     if best.shots > 1:
         return tr("a prompt with up to {shots} shots{told}", shots=best.shots, told=told)
     return tr(
-        "a prompt {text}{told}",
-        text="with 1 shot" if best.shots else tr("without shots"),
+        "a prompt {shots}{told}",
+        shots="with 1 shot" if best.shots else tr("without shots"),
         told=told,
     )

@@ -39,12 +39,12 @@ def near_sentence(found: Mapping[str, Iterable[str]], queries: int) -> str:
     query, demos = next(iter(found.items()))
     count = len({demo for ids in found.values() for demo in ids})
     return tr(
-        "{counted} left out of the shots of {count:,} of {queries}, such as "
-        "{shorten} for {query}; to show them, {ALLOW_NEAR}",
-        counted=counted(count, "near-duplicate", "near-duplicates"),
+        "{shots} left out of the shots of {count:,} of {queries}, such as "
+        "{example} for {query}; to show them, {ALLOW_NEAR}",
+        shots=counted(count, "near-duplicate", "near-duplicates"),
         count=len(found),
         queries=counted(queries, "query", "queries"),
-        shorten=shorten(next(iter(demos))),
+        example=shorten(next(iter(demos))),
         query=shorten(query),
         ALLOW_NEAR=tr(ALLOW_NEAR),
     )

@@ -23,10 +23,10 @@ def check_labels(task: Task[Any, Any], predictors: Sequence[AnyPredictor]) -> No
             labels = ", ".join(map(shorten, [*own.labels][:8])) or "none"
             raise TaskError(
                 tr(
-                    "{name} was made for another task, {name_2!r}, whose labels are {labels}; "
+                    "{name} was made for another task, {own!r}, whose labels are {labels}; "
                     "compare it on that task's tests",
                     name=shorten(one.identity.name),
-                    name_2=own.name,
+                    own=own.name,
                     labels=labels,
                 )
             )

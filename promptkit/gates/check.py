@@ -316,8 +316,8 @@ def gap_bounds(
     if names or positive is not None:
         raise TaskError(
             tr(
-                "{text}: only for max_gap, which is not given",
-                text="groups" if names else "positive",
+                "{option}: only for max_gap, which is not given",
+                option="groups" if names else "positive",
             )
         )
     return None

@@ -73,11 +73,11 @@ class FlipBound:
             passed=sides.passes(strict),
             reason=(
                 tr(
-                    "{value:.1f} % [{value_2:.1f}, {value_3:.1f}] of {sentences} and "
+                    "{flips:.1f} % [{low:.1f}, {high:.1f}] of {sentences} and "
                     "{terms}{draws}{verdict}",
-                    value=100 * slot.flips,
-                    value_2=100 * low,
-                    value_3=100 * high,
+                    flips=100 * slot.flips,
+                    low=100 * low,
+                    high=100 * high,
                     sentences=counted(slot.sentences, "sentence", "sentences"),
                     terms=counted(len(slot.terms), "term", "terms"),
                     draws=draws,

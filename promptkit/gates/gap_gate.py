@@ -149,7 +149,7 @@ def _gate(
     strict: bool,
 ) -> Gate:
     one = answers.outcomes
-    limit = tr("{value:g} points", value=100 * bound) if metric.is_share else f"{bound:g}"
+    limit = tr("{amount:g} points", amount=100 * bound) if metric.is_share else f"{bound:g}"
     most = metric.most - metric.least
     if gap is None or gap.ci is None:
         estimate, ends = 0.0 if gap is None else gap.value, (0.0, most)

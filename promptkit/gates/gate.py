@@ -263,7 +263,7 @@ def no_worse(
         passed=sides.passes(strict) and left_out <= allowed,
         reason=(
             tr(
-                "{change} over {common}{left_out}{conditions}{verdict}{elsewhere}{items}{text}",
+                "{change} over {common}{left_out}{conditions}{verdict}{elsewhere}{items}{unseen}",
                 change=_change(metric, loss),
                 common=_common(now, reference.outcomes, loss.queries),
                 left_out=_left_out(metric, left_out, allowed),
@@ -271,7 +271,7 @@ def no_worse(
                 verdict=sides.verdict(f"worse{by}", strict),
                 elsewhere=_elsewhere(now.cell, reference.outcomes.cell),
                 items=_items(broke, mended),
-                text="" if strict or sides.most < 0 or reference.other_draws else "; " + missable,
+                unseen="" if strict or sides.most < 0 or reference.other_draws else "; " + missable,
             )
         ),
         metric=metric.name,
@@ -362,11 +362,9 @@ def _conditions(reference: Reference, metric: Metric, loss: _Loss) -> str:
 
 
 def _common(now: Outcomes, before: Outcomes, common: Sequence[str]) -> str:
-    counts = tr(
-        " ({count:,} now, {count_2:,} then)", count=len(now.queries), count_2=len(before.queries)
-    )
+    counts = tr(" ({now:,} now, {then:,} then)", now=len(now.queries), then=len(before.queries))
     same = len(common) == len(now.queries) == len(before.queries)
-    return tr("{count:,} common queries{text}", count=len(common), text="" if same else counts)
+    return tr("{count:,} common queries{sizes}", count=len(common), sizes="" if same else counts)
 
 
 def _elsewhere(now: Cell, before: Cell) -> str:
@@ -398,7 +396,7 @@ def _number(metric: Metric, value: float) -> str:
 
 
 def _margin(metric: Metric, margin: float) -> str:
-    return tr("{value:g} points", value=100 * margin) if metric.is_share else f"{margin:g}"
+    return tr("{amount:g} points", amount=100 * margin) if metric.is_share else f"{margin:g}"
 
 
 def _shown(metric: Metric, estimate: float, interval: Interval) -> str:

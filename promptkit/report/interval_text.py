@@ -83,7 +83,7 @@ def brackets(data: Data, as_drawn: bool = True) -> str:
         return tr("Brackets are 95 % intervals for new queries. {paired}", paired=paired)
     column = tr("; under “as drawn”, for new queries and just the shots that were drawn")
     return tr(
-        "Brackets are 95 % intervals for new queries and new draws of shots{text}. {paired}",
-        text=column if as_drawn else "",
+        "Brackets are 95 % intervals for new queries and new draws of shots{column}. {paired}",
+        column=column if as_drawn else "",
         paired=paired,
     )

@@ -64,19 +64,19 @@ def cost(usage: Data) -> list[str]:
     )
     lines = [
         tr(
-            "{prompts}: {where}; {usage:.1f} s, {usage_2:.1f} s of it in the model.",
+            "{prompts}: {where}; {seconds:.1f} s, {decoding:.1f} s of it in the model.",
             prompts=counted(prompts, "prompt", "prompts"),
             where=where,
-            usage=usage["wall_seconds"],
-            usage_2=usage["decode_seconds"],
+            seconds=usage["wall_seconds"],
+            decoding=usage["decode_seconds"],
         )
     ]
     if asked:
         lines.append(
             tr(
-                "{tokens} decoded; {usage:,} without prefix sharing.",
+                "{tokens} decoded; {alone:,} without prefix sharing.",
                 tokens=counted(usage["decoded_tokens"], "token", "tokens"),
-                usage=usage["naive_tokens"],
+                alone=usage["naive_tokens"],
             )
         )
     return lines

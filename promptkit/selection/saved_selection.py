@@ -69,7 +69,7 @@ def selection_from_dict(
         if "ids" in values:
             values["ids"] = tuple(values["ids"])
         if odd := [value for value in values.values() if not isinstance(value, _PLAIN)]:
-            raise TypeError(tr("{shorten} is no setting", shorten=shorten(odd[0])))
+            raise TypeError(tr("{setting} is no setting", setting=shorten(odd[0])))
         kind: type[Selection] = _KINDS[data["kind"]]
         if (saved := data.get("embedder")) is not None:
             values["embed"] = _embedder(saved, embedder, threads)

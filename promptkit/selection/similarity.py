@@ -140,11 +140,10 @@ class Embedded:
             if block.shape[1] != self._pool.shape[1]:
                 raise TaskError(
                     tr(
-                        "the embedder gave {shape} dimensions for the pool, and {shape_2} for "
-                        "{shorten}",
-                        shape=self._pool.shape[1],
-                        shape_2=block.shape[1],
-                        shorten=shorten(texts[begin]),
+                        "the embedder gave {pool} dimensions for the pool, and {own} for {text}",
+                        pool=self._pool.shape[1],
+                        own=block.shape[1],
+                        text=shorten(texts[begin]),
                     )
                 )
             yield from self._products(block)
@@ -180,7 +179,7 @@ class Embedded:
         if not np.isfinite(vectors).all():
             bad = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
             raise TaskError(
-                tr("the embedder gave no finite numbers for {shorten}", shorten=shorten(texts[bad]))
+                tr("the embedder gave no finite numbers for {text}", text=shorten(texts[bad]))
             )
         # Twice, since the square of a very large number is none.
         for _ in range(2):

@@ -303,7 +303,7 @@ class Context:
         ):
             if values.min() < 0 or values.max() >= end:
                 raise ModelError(
-                    tr("a batch with {name} beyond 0 to {end}", name=name, end=end - 1)
+                    tr("a batch with {name} beyond 0 to {last}", name=name, last=end - 1)
                 )
         if counts is not None and not (self._joins and _counts(counts, tokens, sequences)):
             raise ModelError(tr("a batch with tokens in several sequences, which it cannot have"))

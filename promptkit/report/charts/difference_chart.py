@@ -41,7 +41,7 @@ def _forest(factor: str, pairs: Sequence[Data], names: CellNames, metric: Metric
     ]
     title = tr("More shots") if factor == "shots" else factor.capitalize()
     title += (
-        tr(", the {count} largest of {count_2}", count=len(shown), count_2=len(pairs))
+        tr(", the {count} largest of {all}", count=len(shown), all=len(pairs))
         if len(shown) < len(pairs)
         else ""
     )
