@@ -65,7 +65,7 @@ def _group(group: Group, names: Sequence[str], overall: Group) -> tuple[str, ...
             text = metric_text.figure(metric_of_groups(name), figure.value, figure.ci)
             text += tr(" (small)") if figure.small and not group.small else ""
         cells.append(text)
-    size = f"{group.n:,}{tr(' (small)') if group.small else ''}"
+    size = f"{group.n:,}" + (tr(" (small)") if group.small else "")
     return (group_name(group, overall), size, *cells)
 
 
@@ -91,7 +91,7 @@ def title_of_groups(found: GroupAudit, one: Grouping) -> str:
 def _of_bias(found: UnintendedBias) -> AuditBlock:
     rows = [
         (
-            f"{one.name}{tr(' (small)') if one.small else ''}",
+            one.name + (tr(" (small)") if one.small else ""),
             f"{one.n:,}",
             f"{one.positives:,}",
             *(area_text(getattr(one, kind)) for kind in KINDS),

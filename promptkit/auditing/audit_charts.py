@@ -47,7 +47,7 @@ def _panel(one: Grouping, name: str) -> Iterator[Panel]:
         if figure is None or figure.ci is None:
             continue
         write = partial(metric_text.within, metric, figure.ci)
-        about = f"{counted(figure.n, 'query', 'queries')}{tr(', small') if figure.small else ''}"
+        about = counted(figure.n, "query", "queries") + (tr(", small") if figure.small else "")
         unit = 100 if metric.is_share else 1
         rows.append(
             interval_row(

@@ -48,7 +48,7 @@ def biased(found: UnintendedBias, width: int) -> Iterator[RenderableType]:
     for one in found.subgroups[:SHOWN]:
         style = "dim" if one.small else ""
         areas = [Text(area_text(getattr(one, kind)), style) for kind in KINDS]
-        size = f"{one.n:,}{tr(' (small)') if one.small else ''}"
+        size = f"{one.n:,}" + (tr(" (small)") if one.small else "")
         name = Text(visible(one.name, max(width // 4, 12)), style)
         made.add_row(name, Text(size, style), Text(f"{one.positives:,}", style), *areas)
     made.add_section()

@@ -152,7 +152,7 @@ def _data(facts: CardFacts) -> Iterator[str]:
             [tr("part"), tr("rows:"), tr("rows of each label"), tr("digest")],
             [_row(one) for one in task.rows],
         )
-    yield f"### {tr('Sources')}"
+    yield "### " + tr("Sources")
     yield "\n\n".join(map(_source, facts.stated.sources)) or _stated("")
     yield _named([(tr("Personal data"), _stated(facts.stated.personal_data))])
 

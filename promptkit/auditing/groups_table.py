@@ -80,7 +80,7 @@ def _row(made: Any, name: str, group: Group, metrics: Sequence[str], room: int) 
         mark = " *" if figure.small and not group.small else ""
         shown = metric_text.figure(metric, figure.value, figure.ci)
         cells.append(Text(f"{shown}{mark}", "dim" if figure.small else style))
-    size = f"{group.n:,}{tr(' (small)') if group.small else ''}"
+    size = f"{group.n:,}" + (tr(" (small)") if group.small else "")
     made.add_row(Text(visible(name, room), style), Text(size, style), *cells)
 
 

@@ -173,7 +173,8 @@ def _none(last: str, steps: Sequence[StepAnswers], error: float, abstain: bool) 
     needed = _rows_needed(_best_error(steps, abstain), error)
     if needed is not None and needed > n:
         help_.append(tr("give about {about} rows, if answers stay as good", about=about(needed)))
-    return f"{said}; {tr(', or ').join([*help_, tr('allow a larger error')])}"
+    ways = [*help_, tr("allow a larger error")]
+    return f"{said}; " + tr(", or ").join(ways)
 
 
 def _best_error(steps: Sequence[StepAnswers], abstain: bool) -> float:

@@ -48,7 +48,7 @@ def _speak() -> None:
     try:
         speak(tag)
     except PromptkitError as error:
-        sys.stderr.write(f"{tr('error:')} {error}\n")
+        sys.stderr.write(tr("error:") + f" {error}\n")
         sys.exit(2)
 
 

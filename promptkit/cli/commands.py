@@ -188,7 +188,8 @@ def run() -> None:
 
 def _terminate(number: int, _frame: object) -> NoReturn:
     """End as after Ctrl-C: half-written files are deleted, and predictions are stored."""
-    os.write(2, f"{tr('terminated; what was computed is stored')}\n".encode())
+    said = tr("terminated; what was computed is stored")
+    os.write(2, f"{said}\n".encode())
     raise SystemExit(128 + number)
 
 

@@ -138,7 +138,7 @@ def note(message: str) -> None:
 
 def fail(reason: str) -> None:
     """Print an error, with its line breaks and with escapes for other control characters."""
-    start = (f"{tr('error:')} ", "bold red")
+    start = (tr("error:") + " ", "bold red")
     err.print(Text.assemble(start, escaped(reason, keep="\n")), soft_wrap=True)
 
 

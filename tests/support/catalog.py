@@ -11,6 +11,7 @@ import inspect
 import io
 import re
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,8 @@ def as_text(catalog: Catalog) -> bytes:
 
 
 def as_binary(catalog: Catalog) -> bytes:
+    """The compiled catalog; Babel puts dates into its head, by default that of this minute."""
+    catalog.creation_date = catalog.revision_date = datetime(2000, 1, 1, tzinfo=timezone.utc)
     file = io.BytesIO()
     write_mo(file, catalog)
     return file.getvalue()
