@@ -137,5 +137,9 @@ def test_ci_runs_the_readmes_test_command() -> None:
 def test_the_contents_of_the_decisions_list_them_all() -> None:
     text = (ROOT / "docs" / "decisions.md").read_text("utf-8")
     headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
-    contents = re.findall(r"\[(.+?)\]\(#", text.partition("\n## ")[0])
-    assert contents == headings
+    contents = re.findall(r"\[(.+?)\]\(#(.+?)\)", text.partition("\n## ")[0])
+    assert [name for name, _ in contents] == headings
+    for name, anchor in contents:
+        on_github = re.sub(r"[^\w\s-]", "", name).lower().replace(" ", "-")
+        on_the_site = re.sub(r"[-\s]+", "-", on_github)
+        assert anchor == on_github == on_the_site, f"{name!r} has other anchors elsewhere"
