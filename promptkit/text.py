@@ -83,9 +83,9 @@ def about(n: int) -> str:
     return f"{-(-n // unit) * unit:,}"
 
 
-def counted(n: int, one: str, many: str = "") -> str:
+def counted(n: int, one: str, many: str) -> str:
     """Return a number with its noun: `1 shot`, `2 shots`, `37 queries`."""
-    return f"{n:,} {trn(one, many or one + 's', n)}"
+    return f"{n:,} {trn(one, many, n)}"
 
 
 def listed(parts: Sequence[str], last: str = "and") -> str:

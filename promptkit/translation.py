@@ -14,6 +14,9 @@ DOMAIN, SOURCE = "promptkit", "en"
 
 FOLDER = Path(__file__).parent / "locale"
 
+_FROM_THE_RIGHT = ("ar", "fa", "he", "ur")
+"""Languages that are written from right to left."""
+
 _catalog = gettext.NullTranslations()
 
 
@@ -33,6 +36,8 @@ def tr(message: str, /, **values: object) -> str:
         "no column 'fruit'"
     """
     text = _catalog.gettext(message) if message else ""  # "" is the head of a catalog
+    if text is message:  # Python 3.10 does not look for it among those that have two forms
+        text = _catalog.ngettext(message, message, 1)
     return text.format(**values) if values else text
 
 
@@ -73,6 +78,11 @@ def languages() -> list[str]:
 def language() -> str:
     """Return the tag of the language in use, such as `hi`."""
     return _catalog.info().get("language", SOURCE)
+
+
+def direction() -> str:
+    """Return how text of the language in use runs, as HTML names it: `ltr` or `rtl`."""
+    return "rtl" if language() in _FROM_THE_RIGHT else "ltr"
 
 
 def use(tag: str | None = None) -> None:

@@ -15,7 +15,7 @@ from promptkit.auditing.audit_text import LIMITS
 from promptkit.report.page_environment import page_environment, page_file
 from promptkit.report.svg_text import labelled
 from promptkit.text import counted, file_name
-from promptkit.translation import language, tr
+from promptkit.translation import tr
 
 
 def audit_section(audit: AuditParts) -> Markup:
@@ -34,10 +34,7 @@ def audit_page(audit: AuditParts) -> str:
         audit: The audit.
     """
     return _template("audit_page.html").render(
-        language=language(),
         title=audit.task,
-        name=tr("{title}: audit", title=audit.task),
-        made=tr("Made by promptkit. This page is one file and makes no network requests."),
         section=audit_section(audit),
         css=page_file("page.css"),
     )
@@ -52,28 +49,7 @@ def _context(audit: AuditParts) -> dict[str, Any]:
         "charts": _charts(audit),
         "limits": tr(LIMITS),
         "swapped": audit.swaps is not None,
-        "title": tr("Audit"),
-        "table": tr(", table"),
-        "signs": _signs(),
-        "dots": tr("In those of swaps, terms with a coloured dot make a significant difference."),
-        "of_swaps": tr(
-            "A swap is a diagnostic, not proof: it shows what other terms change in these "
-            "sentences. No flips do not prove that there is no bias, and a flip can be right "
-            "where the term changes the meaning."
-        ),
     }
-
-
-def _signs() -> Markup:
-    """Return what the brackets and signs of a page are, with the colours of the signs."""
-    signs = {name: Markup(f'<span class="{name}">{{}}</span>') for name in ("better", "worse")}
-    said = tr(
-        "Brackets are 95 % intervals. In the charts of groups {better} and {worse} differ "
-        "significantly from all other queries, corrected for the number of groups (Holm); ● "
-        "does not."
-    )
-    better = signs["better"].format(tr("▸ better"))
-    return Markup(said).format(better=better, worse=signs["worse"].format(tr("◂ worse")))
 
 
 def _charts(audit: AuditParts) -> dict[str, list[tuple[str, Markup]]]:

@@ -85,16 +85,14 @@ def sentences(found: UnintendedBias) -> Iterator[str]:
     if small:
         names = [quoted(one.name) for one in small[:5]]
         names += [tr("{count} more", count=len(small) - 5)] if small[5:] else []
-        yield (
-            trn(
-                "{n:,} subgroup has fewer than {least} positive or negative queries "
-                "({names}): shown, and in no mean.",
-                "{n:,} subgroups have fewer than {least} positive or negative queries "
-                "({names}): shown, and in no mean.",
-                len(small),
-                least=SMALL_SIDE,
-                names=listed(names),
-            )
+        yield trn(
+            "{n:,} subgroup has fewer than {least} positive or negative queries "
+            "({names}): shown, and in no mean.",
+            "{n:,} subgroups have fewer than {least} positive or negative queries "
+            "({names}): shown, and in no mean.",
+            len(small),
+            least=SMALL_SIDE,
+            names=listed(names),
         )
 
 

@@ -109,20 +109,16 @@ def limits(facts: CardFacts) -> Iterator[str]:
     yield from facts.warnings
     yield from map(tr, _OF_KINDS[facts.kind])
     if facts.audit is None:
-        yield (
-            tr(
-                "No audit is part of this card: it does not say whether answers differ "
-                "between groups of people, or change with a name or an identity in the "
-                "text."
-            )
+        yield tr(
+            "No audit is part of this card: it does not say whether answers differ "
+            "between groups of people, or change with a name or an identity in the "
+            "text."
         )
     else:
-        yield (
-            tr(
-                "An audit looks at the groups, terms and rows that it was given, and at no "
-                "others. A swap of terms is a diagnostic: no flips do not prove that there "
-                "is no bias, and a flip can be right where the term changes the meaning."
-            )
+        yield tr(
+            "An audit looks at the groups, terms and rows that it was given, and at no "
+            "others. A swap of terms is a diagnostic: no flips do not prove that there "
+            "is no bias, and a flip can be right where the term changes the meaning."
         )
 
 
@@ -137,25 +133,21 @@ def _of_tests(facts: CardFacts) -> Iterator[str]:
     told = any("queries are few" in one or few in one for one in facts.warnings)
     if figure is not None and figure.ci is not None and own.n < SMALL and not told:
         metric, (low, high) = measured(figure.metric), figure.ci
-        yield (
-            tr(
-                "{tests} are few: the {noun} on other rows like them may lie anywhere in "
-                "{bracket}, and smaller differences between predictors go unseen.",
-                tests=counted(own.n, "test", "tests"),
-                noun=metric.noun,
-                bracket=metric_text.bracket(metric, (low, high)),
-            )
+        yield tr(
+            "{tests} are few: the {noun} on other rows like them may lie anywhere in "
+            "{bracket}, and smaller differences between predictors go unseen.",
+            tests=counted(own.n, "test", "tests"),
+            noun=metric.noun,
+            bracket=metric_text.bracket(metric, (low, high)),
         )
     cells = facts.tests.get("cells", 1)
     chosen = ("selection bias", tr("Selection bias").lower())
     warned = any(said in one.lower() for one in facts.warnings for said in chosen)
     if cells > 1 and not warned:
-        yield (
-            tr(
-                "It is one of {cells} cells that were compared on the same tests; the "
-                "figures of the best one are optimistic.",
-                cells=cells,
-            )
+        yield tr(
+            "It is one of {cells} cells that were compared on the same tests; the "
+            "figures of the best one are optimistic.",
+            cells=cells,
         )
     yield tr(
         "The figures are of rows like the tests, in their language and wording, and of no others."

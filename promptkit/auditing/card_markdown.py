@@ -277,12 +277,10 @@ def _evaluation(facts: CardFacts) -> Iterator[str]:
     yield table(heads, [_result(one, names) for one in (*subject, *others)[:ROWS]])
     if len(facts.results) > ROWS:
         yield tr("… and {count} more in comparison.json", count=len(facts.results) - ROWS)
-    yield (
-        tr(
-            "The row in bold is what this card is about. Brackets are 95 % intervals "
-            "for new queries from the same source, and for new draws of shots where "
-            "several were drawn."
-        )
+    yield tr(
+        "The row in bold is what this card is about. Brackets are 95 % intervals "
+        "for new queries from the same source, and for new draws of shots where "
+        "several were drawn."
     )
     if facts.baseline is not None:
         name, value = facts.baseline
@@ -297,16 +295,14 @@ def _evaluation(facts: CardFacts) -> Iterator[str]:
             )
         )
     if "differences" in facts.tests:
-        yield (
-            tr(
-                "{cells} were compared in {differences}, of which {tests} are significant "
-                "after correction for all of them (Holm).",
-                cells=counted(facts.tests["cells"], "cell", "cells"),
-                differences=counted(
-                    facts.tests["differences"], "paired difference", "paired differences"
-                ),
-                tests=facts.tests["significant"],
-            )
+        yield tr(
+            "{cells} were compared in {differences}, of which {tests} are significant "
+            "after correction for all of them (Holm).",
+            cells=counted(facts.tests["cells"], "cell", "cells"),
+            differences=counted(
+                facts.tests["differences"], "paired difference", "paired differences"
+            ),
+            tests=facts.tests["significant"],
         )
     if facts.verdicts:
         yield _list(map(inline, facts.verdicts))

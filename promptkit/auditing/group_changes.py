@@ -170,18 +170,16 @@ def _sentences(by: str, changes: Sequence[GroupChange], gaps: Sequence[GapChange
             metric = metric_of_groups(gap.metric)
             old, new = (metric_text.bare_size(metric, value) for value in (gap.before, gap.after))
             unit = tr(" points") if metric.is_share else ""
-            yield (
-                tr(
-                    "The gap of {noun} by {by} is {verdict}: {old} → {new}{unit}, a change of "
-                    "{change}.",
-                    noun=metric.noun,
-                    by=by,
-                    verdict=tr(gap.verdict),
-                    old=old,
-                    new=new,
-                    unit=unit,
-                    change=change_text(gap),
-                )
+            yield tr(
+                "The gap of {noun} by {by} is {verdict}: {old} → {new}{unit}, a change of "
+                "{change}.",
+                noun=metric.noun,
+                by=by,
+                verdict=tr(gap.verdict),
+                old=old,
+                new=new,
+                unit=unit,
+                change=change_text(gap),
             )
     if gaps and all(gap.verdict == "kept" for gap in gaps):
         yield tr("No gap by {by} changed significantly.", by=by)
@@ -190,14 +188,12 @@ def _sentences(by: str, changes: Sequence[GroupChange], gaps: Sequence[GapChange
         metric = metric_of_groups(change.metric)
         low, high = change.difference.ends
         shown = metric_text.change(metric, change.difference.delta, low, high)
-        yield (
-            tr(
-                "{metric} of {group}: {shown}, significant (Holm-adjusted {p}).",
-                metric=capital(metric.noun),
-                group=quoted(change.group),
-                shown=shown,
-                p=p_value(change.difference.p_holm),
-            )
+        yield tr(
+            "{metric} of {group}: {shown}, significant (Holm-adjusted {p}).",
+            metric=capital(metric.noun),
+            group=quoted(change.group),
+            shown=shown,
+            p=p_value(change.difference.p_holm),
         )
     if changes and not apart:
         yield tr("No metric of a group by {by} differs significantly between the two.", by=by)

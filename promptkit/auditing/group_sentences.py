@@ -31,12 +31,10 @@ def of_grouping(by: str, groups: Sequence[Group], gaps: Sequence[Gap]) -> Iterat
     for gap in found:
         yield _gap(gap)
     if gaps and not found:
-        yield (
-            tr(
-                "By {by}: no gap is significant after correcting for all of them; what "
-                "gaps may be there is what their intervals say.",
-                by=by,
-            )
+        yield tr(
+            "By {by}: no gap is significant after correcting for all of them; what "
+            "gaps may be there is what their intervals say.",
+            by=by,
         )
     yield from _apart(by, groups)
     yield from (_rule(gap) for gap in gaps if gap.four_fifths is not None)
@@ -107,14 +105,12 @@ def _apart(by: str, groups: Sequence[Group]) -> Iterator[str]:
             )
         if said:
             more = [tr("{count} more", count=len(said) - SHOWN)] if len(said) > SHOWN else []
-            yield (
-                tr(
-                    "{metric} by {by} differs significantly from that of the other queries in "
-                    "{groups}.",
-                    metric=capital(metric.noun),
-                    by=by,
-                    groups=listed([*said[:SHOWN], *more]),
-                )
+            yield tr(
+                "{metric} by {by} differs significantly from that of the other queries in "
+                "{groups}.",
+                metric=capital(metric.noun),
+                by=by,
+                groups=listed([*said[:SHOWN], *more]),
             )
 
 
@@ -152,16 +148,12 @@ def _small(by: str, groups: Sequence[Group]) -> Iterator[str]:
         if known
         else tr("and the other queries are too few as well to show a difference of 10 points")
     )
-    yield (
-        trn(
-            "{n:,} group by {by} has fewer than {least} queries ({names}): too few to "
-            "rank; {takes}.",
-            "{n:,} groups by {by} have fewer than {least} queries ({names}): too few to "
-            "rank; {takes}.",
-            len(small),
-            by=by,
-            least=SMALL,
-            names=listed(names),
-            takes=takes,
-        )
+    yield trn(
+        "{n:,} group by {by} has fewer than {least} queries ({names}): too few to rank; {takes}.",
+        "{n:,} groups by {by} have fewer than {least} queries ({names}): too few to rank; {takes}.",
+        len(small),
+        by=by,
+        least=SMALL,
+        names=listed(names),
+        takes=takes,
     )

@@ -64,16 +64,9 @@ def _by_last(bias: PromptBias) -> AuditBlock:
         rows.append(
             (one.label, str(one.draws), percent(one.last), percent(one.other), change, over)
         )
-    heads = (
-        tr("label"),
-        tr("draws:"),
-        tr("last shot has it:"),
-        tr("has another:"),
-        tr("change:"),
-        tr("over orders:"),
-    )
     sentences = (*said.of_last(bias), *said.of_order(bias))
-    return AuditBlock(tr("By the label of the last shot"), sentences, heads, tuple(rows))
+    title = tr("By the label of the last shot")
+    return AuditBlock(title, sentences, said.heads_by_last(), tuple(rows))
 
 
 def _calibrations(bias: PromptBias) -> AuditBlock:

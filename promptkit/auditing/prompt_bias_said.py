@@ -12,6 +12,18 @@ SHOWN = 6
 """Number of significant shifts of groups that are told one by one."""
 
 
+def heads_by_last() -> tuple[str, ...]:
+    """Return the headings of a table by the label of the last shot."""
+    return (
+        tr("label"),
+        tr("draws:"),
+        tr("last shot has it:"),
+        tr("has another:"),
+        tr("change:"),
+        tr("over orders:"),
+    )
+
+
 def of_shots(bias: PromptBias) -> Iterator[str]:
     """Yield what inputs that say nothing lean to, without shots and with all of them.
 
@@ -73,15 +85,13 @@ def of_order(bias: PromptBias) -> Iterator[str]:
     """
     if bias.by_order:
         one = max(bias.by_order, key=lambda each: each.mean)
-        yield (
-            tr(
-                "The order alone moves P({label}) by {mean} on average, and by {worst} at "
-                "worst ({orders} of the same shots).",
-                label=one.label,
-                mean=points(one.mean),
-                worst=points(one.worst),
-                orders=counted(one.orders, "order", "orders"),
-            )
+        yield tr(
+            "The order alone moves P({label}) by {mean} on average, and by {worst} at "
+            "worst ({orders} of the same shots).",
+            label=one.label,
+            mean=points(one.mean),
+            worst=points(one.worst),
+            orders=counted(one.orders, "order", "orders"),
         )
 
 
@@ -97,14 +107,12 @@ def of_calibrations(bias: PromptBias) -> Iterator[str]:
     others = [one for one in bias.calibrations if one.method != "none" and one.answers is not None]
     if others:
         best = min(others, key=lambda one: one.answers or 0.0)
-        yield (
-            tr(
-                "The answers are {answers} off the frequencies of the gold labels; with "
-                "{method} calibration {left}.",
-                answers=points(plain.answers),
-                method=best.method,
-                left=points(best.answers or 0.0),
-            )
+        yield tr(
+            "The answers are {answers} off the frequencies of the gold labels; with "
+            "{method} calibration {left}.",
+            answers=points(plain.answers),
+            method=best.method,
+            left=points(best.answers or 0.0),
         )
 
 

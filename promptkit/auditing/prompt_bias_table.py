@@ -93,14 +93,7 @@ def _by_shots(bias: PromptBias) -> TextTable:
 
 
 def _by_last(bias: PromptBias) -> TextTable:
-    made = table(
-        tr("label"),
-        tr("draws:"),
-        tr("last shot has it:"),
-        tr("has another:"),
-        tr("change:"),
-        tr("over orders:"),
-    )
+    made = table(*said.heads_by_last())
     ranges = {one.label: one for one in bias.by_order}
     for one in bias.by_last:
         style = "yellow" if one.significant else ""

@@ -44,14 +44,12 @@ def said(audit: SwapAudit, slot: SlotSwaps) -> Iterator[str]:
     if slot.detectable is not None and audit.comparisons:
         size = amount(audit.measure, slot.detectable)
         many = counted(audit.comparisons, "comparison", "comparisons")
-        yield (
-            tr(
-                "{sentences} find a true effect of one term of about {size} (power 0.8, "
-                "corrected for {many}).",
-                sentences=counted(slot.sentences, "sentence", "sentences"),
-                size=size,
-                many=many,
-            )
+        yield tr(
+            "{sentences} find a true effect of one term of about {size} (power 0.8, "
+            "corrected for {many}).",
+            sentences=counted(slot.sentences, "sentence", "sentences"),
+            size=size,
+            many=many,
         )
 
 
@@ -120,17 +118,15 @@ def _effects(
         others = quoted(rows[1].name, 24) if len(rows) == 2 else rest
         of = tr("terms of ") if kind == "group" else ""
         p = "" if effect.p_holm is None else tr(" (Holm-adjusted {p})", p=p_value(effect.p_holm))
-        yield (
-            tr(
-                "{what} with {of}{name} against {others}: {delta}{unit}, significant{p}.",
-                what=capital(subject(effect, audit.measure)),
-                of=of,
-                name=quoted(row.name, 24),
-                others=others,
-                delta=delta,
-                unit=unit,
-                p=p,
-            )
+        yield tr(
+            "{what} with {of}{name} against {others}: {delta}{unit}, significant{p}.",
+            what=capital(subject(effect, audit.measure)),
+            of=of,
+            name=quoted(row.name, 24),
+            others=others,
+            delta=delta,
+            unit=unit,
+            p=p,
         )
     if found[SHOWN:]:
         names = [quoted(row.name, 24) for row, _ in found[SHOWN : SHOWN + 3]]

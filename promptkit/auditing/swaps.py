@@ -308,34 +308,28 @@ def _notes(read: SentencesRead, slots: Mapping[str, SwapSlot]) -> Iterator[str]:
         unseen = [term.text for term in slot.terms if (name, term.text) not in read.seen]
         if len(unseen) < len(slot.terms) and unseen:
             some = first_names([repr(term) for term in unseen], 5)
-            yield (
-                tr(
-                    "{name}: {terms} of {count} stand in no input, and are only put in place "
-                    "of others: {some}",
-                    name=name,
-                    terms=counted(len(unseen), "term", "terms"),
-                    count=len(slot.terms),
-                    some=some,
-                )
+            yield tr(
+                "{name}: {terms} of {count} stand in no input, and are only put in place "
+                "of others: {some}",
+                name=name,
+                terms=counted(len(unseen), "term", "terms"),
+                count=len(slot.terms),
+                some=some,
             )
 
 
 def _shot_notes(predictor: AnyPredictor, barred: int) -> Iterator[str]:
     if barred:
-        yield (
-            tr(
-                "{demonstrations} that equal or nearly repeat a filled sentence are no "
-                "shots of the audit, so that all fillings of a sentence have the same ones",
-                demonstrations=counted(barred, "demonstration", "demonstrations"),
-            )
+        yield tr(
+            "{demonstrations} that equal or nearly repeat a filled sentence are no "
+            "shots of the audit, so that all fillings of a sentence have the same ones",
+            demonstrations=counted(barred, "demonstration", "demonstrations"),
         )
     if isinstance(predictor, Predictor) and predictor.shots:
         chosen = selection_for(predictor.task, predictor.selection)
         if isinstance(chosen, ByQuery):
-            yield (
-                tr(
-                    "the selection {name} chooses shots for each query, so that part of a "
-                    "change is that of the shots",
-                    name=chosen.name,
-                )
+            yield tr(
+                "the selection {name} chooses shots for each query, so that part of a "
+                "change is that of the shots",
+                name=chosen.name,
             )

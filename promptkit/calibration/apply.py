@@ -18,6 +18,7 @@ import numpy as np
 from promptkit.calibration import methods as calibrate
 from promptkit.calibration import option_orders
 from promptkit.calibration import probes as inputs
+from promptkit.calibration.calibration_note import CalibrationNote
 from promptkit.calibration.methods import (
     CALIBRATIONS,
     OPTION_CALIBRATIONS,
@@ -28,7 +29,6 @@ from promptkit.calibration.methods import (
 from promptkit.errors import PromptkitError, TaskError
 from promptkit.inference.answering import unique_tokens
 from promptkit.inference.batch import CellRequests, Predictions
-from promptkit.inference.cell import Cell
 from promptkit.inference.prediction import Prediction
 from promptkit.inference.reasoning import ModelRequests, Samples
 from promptkit.inference.voting import pooled
@@ -280,16 +280,13 @@ def _lengths(unit: str, cells: Sequence[CellRequests]) -> Iterator[Probes]:
             asked = one.predictor.model.tokenize([request.prompt.last for request in asked])
         lengths = [_bytes(r) if unit == "bytes" else [*r.candidate_tokens] for r in asked]
         saw = f"tests of the cell, for the lengths of their options in {unit}"
-        yield Probes(saw, len(every), [(every, [])], lengths=[[*map(_one, row)] for row in lengths])
+        known = [[max(length, 1) for length in row] for row in lengths]
+        yield Probes(saw, len(every), [(every, [])], lengths=known)
 
 
 def _bytes(request: Request) -> list[int]:
     """Return the bytes of each candidate, without the space in front of it."""
     return [len(text.strip().encode()) for text in request.prompt.candidates or ()]
-
-
-def _one(length: int) -> int:
-    return max(length, 1)
 
 
 def _premise(cells: Sequence[CellRequests]) -> Iterator[Probes]:
@@ -399,17 +396,3 @@ def _method(name: str) -> tuple[_Source, Callable[..., Scores]]:
     if count is not None:
         return partial(_orders, count), calibrate.orders
     return _METHODS[cast(Calibration, name)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationNote(Cell):
-    """Inputs that a method of calibration learnt from, for one cell."""
-
-    inputs: int
-    """Number of inputs."""
-    saw: str
-    """Their kind, in words that go on from the number."""
-    prompts: int
-    """Number of probes that were asked beside the cell's own prompts; methods may share them."""
-    tokens: int = 0
-    """Number of tokens to decode for them that no prompt of the cell has decoded already."""

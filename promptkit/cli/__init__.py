@@ -42,7 +42,6 @@ def _speak() -> None:
     """Take the language from the arguments or the environment."""
     from promptkit.cli.language_option import speak, taken
     from promptkit.errors import PromptkitError
-    from promptkit.translation import tr
 
     sys.argv[1:], tag = taken(sys.argv[1:])
     try:
@@ -54,9 +53,7 @@ def _speak() -> None:
 
 def __getattr__(name: str) -> object:
     if name != "app":
-        raise AttributeError(
-            tr("module {module!r} has no attribute {attribute!r}", module=__name__, attribute=name)
-        )
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from promptkit.cli.commands import app
 
     return app

@@ -15,6 +15,7 @@ from promptkit.auditing.audit_plan import audit_plan
 from promptkit.auditing.audited_answers import Asking
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import Screen, say, write_json
+from promptkit.cli.number_or_auto import MOST_SEEDS
 from promptkit.cli.predict import OneSelection, ShotCount
 from promptkit.cli.predictors import (
     TASK_OR_SAVED,
@@ -135,7 +136,7 @@ SeedCount = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        max=options.MOST_SEEDS,
+        max=MOST_SEEDS,
         help=tr("Number of draws of shots; of one, figures are about just these shots."),
     ),
 ]

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from promptkit.cli import arguments, options, outputs
 from promptkit.cli.console import Screen, note, write_json
+from promptkit.cli.number_or_auto import MOST_SEEDS
 from promptkit.cli.repeated import listed
 from promptkit.errors import TaskError
 from promptkit.inference.prediction import Fit
@@ -107,7 +108,7 @@ SeedCount = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        max=options.MOST_SEEDS,
+        max=MOST_SEEDS,
         help=tr("Number of draws of shots; by default those of the saved run, or else 8."),
     ),
 ]

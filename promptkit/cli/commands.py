@@ -171,7 +171,7 @@ def _version(
     if lang is not None:
         speak(lang)
     if version:
-        print(tr("promptkit {version}", version=promptkit.__version__))
+        print(f"promptkit {promptkit.__version__}")
         raise typer.Exit
 
 

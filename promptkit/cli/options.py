@@ -7,14 +7,12 @@ from typing import Annotated, get_args
 
 import typer
 
+from promptkit.cli.number_or_auto import MOST_SEEDS, layers_or_auto, number_or_auto
 from promptkit.cli.outputs import check_file, checked
 from promptkit.cli.repeated import listed, unparted
 from promptkit.inference.prediction import Fit
 from promptkit.models.base import Weights
 from promptkit.translation import tr
-
-MOST_SEEDS = 10_000
-"""The largest number of draws that a command takes."""
 
 MODEL_HELP = tr(
     "Model: a .gguf file, smollm2 (the default), hf:owner/repo/file.gguf, or "
@@ -29,24 +27,6 @@ SELECTION_HELP = tr(
 ORDER_HELP = tr(
     "Order of the shots: drawn, reversed, nearest-last or rotated; by default the selection's own."
 )
-
-
-def _number_or_auto(text: str) -> str:
-    if text != "auto" and not (text.isdecimal() and 1 <= int(text[:6]) <= MOST_SEEDS):
-        raise typer.BadParameter(
-            tr(
-                "{text!r} is not a number from 1 to {MOST_SEEDS:,}, nor auto.",
-                text=text,
-                MOST_SEEDS=MOST_SEEDS,
-            )
-        )
-    return text
-
-
-def _layers_or_auto(text: str | None) -> str | None:
-    if text is not None and text != "auto" and not (text.isdecimal() and len(text) <= 6):
-        raise typer.BadParameter(tr("{text!r} is not a number of layers, nor auto.", text=text))
-    return text
 
 
 TaskName = Annotated[
@@ -72,7 +52,7 @@ SeedsOrAuto = Annotated[
     str,
     typer.Option(
         metavar="N|auto",
-        callback=_number_or_auto,
+        callback=number_or_auto,
         help=tr(
             "Number of draws of shots; auto adds draws, up to 20, until they are the "
             "smaller part of the error."
@@ -385,7 +365,7 @@ GpuLayersText = Annotated[
     typer.Option(
         "--gpu-layers",
         metavar="N|auto",
-        callback=_layers_or_auto,
+        callback=layers_or_auto,
         help=tr(
             "Layers that run on a GPU, if llama.cpp was built for one: 0 for none; "
             "auto is what was measured to be fastest."
@@ -397,7 +377,7 @@ FrozenGpuLayers = Annotated[
     typer.Option(
         "--gpu-layers",
         metavar="N|auto",
-        callback=_layers_or_auto,
+        callback=layers_or_auto,
         help=tr(
             "Layers that run on a GPU, if llama.cpp was built for one; by default as "
             "many as when it was frozen."

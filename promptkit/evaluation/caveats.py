@@ -176,13 +176,7 @@ def not_above_constant(
             "or add tests.",
             baseline=baseline,
         )
-    return trn(
-        "{n} of {cells} cells does not significantly beat {baseline}.",
-        "{n} of {cells} cells do not significantly beat {baseline}.",
-        not_above,
-        cells=cells,
-        baseline=baseline,
-    )
+    return _some_do_not_beat(not_above, cells, baseline)
 
 
 def unanswered(where: str, share: float, many: int, cells: int, metric: Metric) -> str | None:
@@ -246,10 +240,14 @@ def not_above_baseline(label: str | None, share: float, not_above: int, cells: i
             baseline=baseline,
             what=what,
         )
+    return _some_do_not_beat(not_above, cells, baseline)
+
+
+def _some_do_not_beat(some: int, cells: int, baseline: str) -> str:
     return trn(
         "{n} of {cells} cells does not significantly beat {baseline}.",
         "{n} of {cells} cells do not significantly beat {baseline}.",
-        not_above,
+        some,
         cells=cells,
         baseline=baseline,
     )

@@ -58,17 +58,15 @@ def warnings(by_cell: ByCell, *, skewed: bool) -> Iterator[str]:
             cells=len(cells),
         )
         helps = [*_without_collapse(worst, cells, whole), *_help(worst, untried)]
-        yield (
-            tr(
-                "Label collapse: {share} of the answers{place} are {label}, the gold "
-                "label of {gold} of the queries{more}: {advice}.",
-                share=share_text(share),
-                place=_place(worst, by_cell),
-                label=quoted(label),
-                gold=share_text(gold),
-                more=more if len(whole) > 1 else "",
-                advice=_try(helps),
-            )
+        yield tr(
+            "Label collapse: {share} of the answers{place} are {label}, the gold "
+            "label of {gold} of the queries{more}: {advice}.",
+            share=share_text(share),
+            place=_place(worst, by_cell),
+            label=quoted(label),
+            gold=share_text(gold),
+            more=more if len(whole) > 1 else "",
+            advice=_try(helps),
         )
     if draws:
         worst = max(draws, key=lambda cell: len(draws[cell]))
@@ -82,17 +80,15 @@ def warnings(by_cell: ByCell, *, skewed: bool) -> Iterator[str]:
             for seed, one in draws[worst].items()
         ]
         more = ", …" if len(shown) > NAMED else ""
-        yield (
-            tr(
-                "Label collapse{place} in {count} of {draws} draws of shots: nearly all "
-                "answers are {names}{more}; the shots decide there, not the query: {advice}.",
-                place=_place(worst, by_cell),
-                count=len(shown),
-                draws=len(by_cell[worst].numbers),
-                names=", ".join(shown[:NAMED]),
-                more=more,
-                advice=_try(_help(worst, untried)),
-            )
+        yield tr(
+            "Label collapse{place} in {count} of {draws} draws of shots: nearly all "
+            "answers are {names}{more}; the shots decide there, not the query: {advice}.",
+            place=_place(worst, by_cell),
+            count=len(shown),
+            draws=len(by_cell[worst].numbers),
+            names=", ".join(shown[:NAMED]),
+            more=more,
+            advice=_try(_help(worst, untried)),
         )
 
 

@@ -65,23 +65,21 @@ def warnings(found: Frequencies, by_cell: ByCell) -> Iterator[str]:
             tr("{share} of the {name}", share=_share(counts, label), name=name)
             for name, counts in skewed.items()
         ]
-        yield (
-            trn(
-                "The labels are skewed: {quoted} is right for {shares}, {share_text} would "
-                "be balanced. {methods} calibration assumes balanced labels and gives "
-                "rare ones too many answers, which can cost 20 points of accuracy and "
-                "more: {advice} vector, which is fitted to the label frequencies of the pool.",
-                "The labels are skewed: {quoted} is right for {shares}, {share_text} would "
-                "be balanced. {methods} calibration assume balanced labels and give "
-                "rare ones too many answers, which can cost 20 points of accuracy and "
-                "more: {advice} vector, which is fitted to the label frequencies of the pool.",
-                len(balanced),
-                quoted=quoted(found.labels[label]),
-                shares=listed(shares),
-                share_text=share_text(1 / len(found.labels)),
-                methods=capital(listed(balanced)),
-                advice=tr("prefer") if "vector" in used else tr("try"),
-            )
+        yield trn(
+            "The labels are skewed: {quoted} is right for {shares}, {share_text} would "
+            "be balanced. {methods} calibration assumes balanced labels and gives "
+            "rare ones too many answers, which can cost 20 points of accuracy and "
+            "more: {advice} vector, which is fitted to the label frequencies of the pool.",
+            "The labels are skewed: {quoted} is right for {shares}, {share_text} would "
+            "be balanced. {methods} calibration assume balanced labels and give "
+            "rare ones too many answers, which can cost 20 points of accuracy and "
+            "more: {advice} vector, which is fitted to the label frequencies of the pool.",
+            len(balanced),
+            quoted=quoted(found.labels[label]),
+            shares=listed(shares),
+            share_text=share_text(1 / len(found.labels)),
+            methods=capital(listed(balanced)),
+            advice=tr("prefer") if "vector" in used else tr("try"),
         )
     pool, queries = found.pool, found.queries
     sizes = pool.sum(), queries.sum()
@@ -89,16 +87,14 @@ def warnings(found: Frequencies, by_cell: ByCell) -> Iterator[str]:
     size = sizes[0] * sizes[1] / sum(sizes)
     if "vector" in used and _differ(pool, queries, pool + queries, size):
         label = int(np.abs(pool / sizes[0] - queries / sizes[1]).argmax())
-        yield (
-            tr(
-                "Vector calibration is fitted to the label frequencies of the pool, and "
-                "those of the queries differ: {quoted} is right for {share} of the pool "
-                "and {share_2} of the queries. Use a pool like the queries, or another "
-                "calibration.",
-                quoted=quoted(found.labels[label]),
-                share=_share(pool, label),
-                share_2=_share(queries, label),
-            )
+        yield tr(
+            "Vector calibration is fitted to the label frequencies of the pool, and "
+            "those of the queries differ: {quoted} is right for {share} of the pool "
+            "and {share_2} of the queries. Use a pool like the queries, or another "
+            "calibration.",
+            quoted=quoted(found.labels[label]),
+            share=_share(pool, label),
+            share_2=_share(queries, label),
         )
 
 

@@ -148,13 +148,11 @@ def crossings(
         else:
             alike.setdefault(own[-1].labels, []).append(name)
     for most, names in alike.items():
-        yield (
-            tr(
-                "At no number of labelled rows up to {most:,} is {prompt} separated from {names}.",
-                most=most,
-                prompt=prompt,
-                names=listed(names, "or"),
-            )
+        yield tr(
+            "At no number of labelled rows up to {most:,} is {prompt} separated from {names}.",
+            most=most,
+            prompt=prompt,
+            names=listed(names, "or"),
         )
 
 

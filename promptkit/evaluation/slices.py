@@ -271,16 +271,14 @@ def _sentences(
     for one in apart:
         assert one.rest is not None
         row = next(row for row in one.rows if row.at(seed=None) == b)
-        yield (
-            tr(
-                "{name} = {level}: {value}, {change} against the other queries, "
-                "significant (Holm-adjusted {p_value}).",
-                name=name,
-                level=quoted(one.level),
-                value=_value(row, metric),
-                change=_change(one.rest, metric),
-                p_value=p_value(one.rest.p_holm),
-            )
+        yield tr(
+            "{name} = {level}: {value}, {change} against the other queries, "
+            "significant (Holm-adjusted {p_value}).",
+            name=name,
+            level=quoted(one.level),
+            value=_value(row, metric),
+            change=_change(one.rest, metric),
+            p_value=p_value(one.rest.p_holm),
         )
     if len(large) > 1 and not apart:
         yield tr("No slice by {name} differs significantly from the other queries.", name=name)
@@ -289,17 +287,13 @@ def _sentences(
     if small := [one for one in slices if one.small]:
         names = [quoted(one.level) for one in small[:3]]
         names += [tr("{count} more", count=len(small) - 3)] if small[3:] else []
-        yield (
-            trn(
-                "{n:,} slice by {name} has fewer than {least} queries ({names}): too few "
-                "to compare.",
-                "{n:,} slices by {name} have fewer than {least} queries ({names}): too few "
-                "to compare.",
-                len(small),
-                name=name,
-                least=SMALL,
-                names=listed(names),
-            )
+        yield trn(
+            "{n:,} slice by {name} has fewer than {least} queries ({names}): too few to compare.",
+            "{n:,} slices by {name} have fewer than {least} queries ({names}): too few to compare.",
+            len(small),
+            name=name,
+            least=SMALL,
+            names=listed(names),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from promptkit.calibration.apply import CalibrationNote
+from promptkit.calibration.calibration_note import CalibrationNote
 from promptkit.evaluation.results import Row
 from promptkit.evaluation.row_costs import with_profiles
 from promptkit.inference.any_predictor import AnyPredictor

@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 from promptkit.baselines.trained_baselines import trained_baselines
 from promptkit.calibration import apply
 from promptkit.calibration import option_orders as averages
-from promptkit.calibration.apply import ALL, CalibrationNote
+from promptkit.calibration.apply import ALL
+from promptkit.calibration.calibration_note import CalibrationNote
 from promptkit.calibration.methods import Calibration
 from promptkit.errors import TaskError
 from promptkit.evaluation import cell_metrics, selective, slices, summary
@@ -174,7 +175,7 @@ def compare(
         selections=selections,
         orders=balanced_orders(orders) if isinstance(orders, int) else orders,
         shots=shots,
-        seeds=_seeds(seeds),
+        seeds=draw_count.first_seeds(seeds),
         fit=fit,
         sampling=sampling or Sampling(),
         reasoning=Reasoning(rationale_tokens, rationales, think),
@@ -379,20 +380,6 @@ def _with_selective(result: Comparison, by_cell: ByCell, max_error: float) -> Co
             result, warnings=(*result.warnings, sentence(f"Selective answering: {error}"))
         )
     return replace(result, selective=found)
-
-
-def _seeds(seeds: int | Sequence[int] | str) -> Sequence[int]:
-    """Return the seeds of the first run; with "auto" more may follow."""
-    if seeds == "auto":
-        return range(draw_count.PILOT)
-    if isinstance(seeds, str):
-        raise TaskError(
-            tr(
-                "seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'",
-                seeds=seeds,
-            )
-        )
-    return range(seeds) if isinstance(seeds, int) else seeds
 
 
 def _bundled() -> list[Model]:

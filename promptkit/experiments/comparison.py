@@ -11,8 +11,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptkit.calibration.apply import CalibrationNote
 from promptkit.calibration.calibrated_predictors import calibrated_predictor
+from promptkit.calibration.calibration_note import CalibrationNote
 from promptkit.errors import MissingExtraError, TaskError
 from promptkit.evaluation.learning_curve import LearningCurve
 from promptkit.evaluation.results import (

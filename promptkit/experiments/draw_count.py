@@ -8,19 +8,36 @@ from that, without looking at which cell is better, so that intervals hold (`doc
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from promptkit.errors import TaskError
 from promptkit.evaluation import crossed_intervals
 from promptkit.evaluation.metric import ACCURACY, Metric
 from promptkit.evaluation.outcomes import ByCell, Losses
 from promptkit.inference.cell import RAW
+from promptkit.translation import tr
 
 PILOT = 5
 """How many draws are asked first."""
 
 MOST = 20
 """How many draws are asked at the most."""
+
+
+def first_seeds(seeds: int | Sequence[int] | str) -> Sequence[int]:
+    """Return the seeds of the first run; with "auto" more may follow."""
+    if seeds == "auto":
+        return range(PILOT)
+    if isinstance(seeds, str):
+        raise TaskError(
+            tr(
+                "seeds is {seeds!r}; it is a number of draws, a list of seeds, or 'auto'",
+                seeds=seeds,
+            )
+        )
+    return range(seeds) if isinstance(seeds, int) else seeds
 
 
 def enough(by_cell: ByCell, metric: Metric = ACCURACY) -> int:

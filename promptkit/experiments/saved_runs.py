@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from promptkit.calibration.apply import CalibrationNote
+from promptkit.calibration.calibration_note import CalibrationNote
 from promptkit.errors import DataError, Problem
 from promptkit.evaluation.learning_curve import LearningCurve
 from promptkit.evaluation.results import (

@@ -43,16 +43,14 @@ def seen_warnings(
             continue
         digests = digests or text_digests(input_texts(task, queries))
         if seen := sum(digest in pool for digest in digests):
-            yield (
-                tr(
-                    "{name} learnt from {inputs} of the {count:,} tests ({percent}), so that "
-                    "its figures say little about new inputs; make it from a pool without the "
-                    "tests",
-                    name=shorten(one.identity.name),
-                    inputs=counted(seen, "input", "inputs"),
-                    count=len(digests),
-                    percent=percent(seen / len(digests)),
-                )
+            yield tr(
+                "{name} learnt from {inputs} of the {count:,} tests ({percent}), so that "
+                "its figures say little about new inputs; make it from a pool without the "
+                "tests",
+                name=shorten(one.identity.name),
+                inputs=counted(seen, "input", "inputs"),
+                count=len(digests),
+                percent=percent(seen / len(digests)),
             )
 
 

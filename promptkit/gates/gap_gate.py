@@ -18,6 +18,7 @@ from promptkit.errors import TaskError, shorten
 from promptkit.evaluation.metric import Metric
 from promptkit.evaluation.slices import SMALL, Levels
 from promptkit.gates.gate import Gate, Sides
+from promptkit.gates.gate_text import margin_text
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
 from promptkit.text import did_you_mean, quoted
@@ -149,7 +150,7 @@ def _gate(
     strict: bool,
 ) -> Gate:
     one = answers.outcomes
-    limit = tr("{amount:g} points", amount=100 * bound) if metric.is_share else f"{bound:g}"
+    limit = margin_text(metric, bound)
     most = metric.most - metric.least
     if gap is None or gap.ci is None:
         estimate, ends = 0.0 if gap is None else gap.value, (0.0, most)

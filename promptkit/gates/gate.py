@@ -23,15 +23,21 @@ from promptkit.evaluation.mean_intervals import mean_difference
 from promptkit.evaluation.metric import ACCURACY, UNANSWERED, Metric, measured, metric_named
 from promptkit.evaluation.outcomes import Outcomes
 from promptkit.evaluation.power import SampleSize, detectable
-from promptkit.inference.cell import FACTORS, Cell, describe
-from promptkit.text import percent, places, plain, signed, visible
+from promptkit.gates.gate_text import (
+    bound_text,
+    changed_items,
+    common_queries,
+    estimate_text,
+    margin_text,
+    metric_name,
+    other_levels,
+)
+from promptkit.inference.cell import Cell, describe
+from promptkit.text import percent, signed
 from promptkit.translation import tr
 
 ERROR_RATE = 0.05
 """Rate at which any interval of one check may miss what it estimates."""
-
-MAX_ITEMS = 5
-"""Number of queries that a message names."""
 
 
 class Bound(NamedTuple):
@@ -44,7 +50,7 @@ class Bound(NamedTuple):
     def __str__(self) -> str:
         side = tr("at least") if self.kind == "min" else tr("at most")
         metric = measured(self.metric)
-        return f"{_name(metric)} {side} {_number(metric, self.value)}"
+        return f"{metric_name(metric)} {side} {bound_text(metric, self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +130,8 @@ def bounded(
         sides, side = Sides(estimate - value, low - value, high - value), "below"
     else:
         sides, side = Sides(value - estimate, value - high, value - low), "above"
-    missed = f"{side} {_number(metric, value)}"
-    shown, left_out = _shown(metric, estimate, interval), metric.unanswered(found)
+    missed = f"{side} {bound_text(metric, value)}"
+    shown, left_out = estimate_text(metric, estimate, interval), metric.unanswered(found)
     return Gate(
         name=str(bound),
         cell=found.cell,
@@ -244,7 +250,7 @@ def no_worse(
     slack = margin + reference.bias
     ends = sorted(metric.sign * end for end in loss.ci)
     sides = Sides(*(each + slack for each in (metric.sign * loss.delta, *ends)))
-    by = tr(" by more than {margin}", margin=_margin(metric, margin)) if margin else ""
+    by = tr(" by more than {margin}", margin=margin_text(metric, margin)) if margin else ""
     unseen = None if reference.other_draws else _detectable(loss, metric, slack, level)
     missable = (
         tr("so few queries can show no loss")
@@ -254,7 +260,7 @@ def no_worse(
     worst = [int(index) for index in np.argsort(loss.change, kind="stable")]
     broke = tuple([loss.queries[i] for i in worst if loss.change[i] < 0])
     mended = tuple([loss.queries[i] for i in reversed(worst) if loss.change[i] > 0])
-    of = "" if metric == ACCURACY else f"{_name(metric)} "
+    of = "" if metric == ACCURACY else f"{metric_name(metric)} "
     left_out = metric.unanswered(now)
     allowed = max(UNANSWERED, metric.unanswered(reference.outcomes))
     return Gate(
@@ -265,12 +271,12 @@ def no_worse(
             tr(
                 "{change} over {common}{left_out}{conditions}{verdict}{elsewhere}{items}{unseen}",
                 change=_change(metric, loss),
-                common=_common(now, reference.outcomes, loss.queries),
+                common=common_queries(now, reference.outcomes, loss.queries),
                 left_out=_left_out(metric, left_out, allowed),
                 conditions=_conditions(reference, metric, loss),
                 verdict=sides.verdict(f"worse{by}", strict),
-                elsewhere=_elsewhere(now.cell, reference.outcomes.cell),
-                items=_items(broke, mended),
+                elsewhere=other_levels(now.cell, reference.outcomes.cell),
+                items=changed_items(broke, mended),
                 unseen="" if strict or sides.most < 0 or reference.other_draws else "; " + missable,
             )
         ),
@@ -334,7 +340,7 @@ def _detectable(loss: _Loss, metric: Metric, slack: float, level: float) -> floa
 
 def _change(metric: Metric, loss: _Loss) -> str:
     """Return the difference with its interval: `-1.3 points [-7.5, +5.0]`."""
-    of = "" if metric == ACCURACY else f"{_name(metric)} "
+    of = "" if metric == ACCURACY else f"{metric_name(metric)} "
     if not metric.is_share:
         return of + metric_text.change(metric, loss.delta, *loss.ci)
     low, high = (signed(end, 1) for end in loss.ci)
@@ -359,50 +365,3 @@ def _conditions(reference: Reference, metric: Metric, loss: _Loss) -> str:
         cells=reference.cells,
         size=metric_text.size(metric, reference.bias, 1),
     )
-
-
-def _common(now: Outcomes, before: Outcomes, common: Sequence[str]) -> str:
-    counts = tr(" ({now:,} now, {then:,} then)", now=len(now.queries), then=len(before.queries))
-    same = len(common) == len(now.queries) == len(before.queries)
-    return tr("{count:,} common queries{sizes}", count=len(common), sizes="" if same else counts)
-
-
-def _elsewhere(now: Cell, before: Cell) -> str:
-    """Return the levels of the saved cell that differ."""
-    levels = ((name, getattr(before, name), getattr(now, name)) for name in FACTORS)
-    then = [f"{name} {old}" for name, old, new in levels if old != new]
-    return tr(" (then {then})", then=", ".join(then)) if then else ""
-
-
-def _items(broke: Sequence[str], mended: Sequence[str]) -> str:
-    text = ""
-    for what, ids in (("broke", broke), ("mended", mended)):
-        if ids:
-            shown = ", ".join(visible(id, 40) for id in ids[:MAX_ITEMS])
-            more = (
-                tr(" and {count} more", count=len(ids) - MAX_ITEMS) if len(ids) > MAX_ITEMS else ""
-            )
-            text += f"; {what} {shown}{more}"
-    return text
-
-
-def _name(metric: Metric) -> str:
-    """Return the name of a metric in a line."""
-    return metric.name.replace("_", " ")
-
-
-def _number(metric: Metric, value: float) -> str:
-    return f"{100 * value:g} %" if metric.is_share else f"{value:g}"
-
-
-def _margin(metric: Metric, margin: float) -> str:
-    return tr("{amount:g} points", amount=100 * margin) if metric.is_share else f"{margin:g}"
-
-
-def _shown(metric: Metric, estimate: float, interval: Interval) -> str:
-    low, high = interval.low, interval.high
-    if metric.is_share:
-        return f"{100 * estimate:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-    digits = min(max(places(high - low), 3), 6)
-    one, *ends = (plain(value, digits) for value in (estimate, low, high))
-    return f"{one} [{', '.join(ends)}]"

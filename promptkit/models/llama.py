@@ -226,8 +226,7 @@ class LlamaModel:
 
         Raises `ModelError` where they have none.
         """
-        tokens = common_prefix([prompt.ids for prompt in prompts])
-        if not tokens:
+        if not (tokens := common_prefix([prompt.ids for prompt in prompts])):
             raise ModelError(tr("the prompts have no tokens in common, and so no state"))
         with self._access.alone():
             self._context.adapt(self._adapters)

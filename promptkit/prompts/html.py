@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from promptkit.graphemes import right_to_left
 from promptkit.prompts.invisible import cells, is_quiet, seen
 from promptkit.prompts.view import Preview, TextRun
-from promptkit.translation import tr
+from promptkit.text import counted
+from promptkit.translation import direction, language, tr
 
 if TYPE_CHECKING:
     import jinja2
@@ -26,6 +27,32 @@ def html(title: str, previews: Sequence[Preview]) -> str:
 def fragment(shown: Preview) -> str:
     """Return one preview as HTML for another page, such as a notebook."""
     return _environment().get_template("fragment.html").render(shown=shown)
+
+
+def page_messages(plain: Callable[[str], str]) -> dict[str, Callable[..., object]]:
+    """Return what the templates of a page call for messages in the language in use.
+
+    `tr` returns markup: its values are escaped, unless they are markup, and as `plain` shows them.
+    """
+
+    def safe(value: object) -> object:
+        return value if isinstance(value, Markup) else plain(str(value))
+
+    def message(text: str, **values: object) -> Markup:
+        said = Markup(escape(tr(text)))
+        return said.format(**{name: safe(one) for name, one in values.items()}) if values else said
+
+    def bdi(text: object) -> Markup:
+        """Return a text whose direction does not reach beyond it."""
+        return Markup("<bdi>{}</bdi>").format(safe(text))
+
+    return {
+        "tr": message,
+        "bdi": bdi,
+        "counted": counted,
+        "language": language,
+        "direction": direction,
+    }
 
 
 def isolated(text: str) -> Markup:
@@ -70,4 +97,5 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {"classes": _classes, "cells": cells, "tip": tip}
     environment.filters["isolated"] = lambda text: isolated(seen(text))
     environment.tests["quiet"] = is_quiet
+    environment.globals |= page_messages(seen)
     return environment

@@ -8,7 +8,6 @@ from typing import Any
 
 from promptkit.report.cell_names import Data
 from promptkit.text import counted
-from promptkit.translation import tr
 
 MOST = 100
 """Largest number of labels of a matrix that is shown."""
@@ -67,7 +66,7 @@ def cut(matrix: Data, most: int = MOST) -> dict[str, Any]:
     rows: list[Counter[int]] = [Counter() for _ in range(most)]
     for gold, answer, count in entries(matrix):
         rows[place.get(gold, most - 1)][place.get(answer, most - 1)] += count
-    others = counted(len(labels) - len(kept), tr("other label"))
+    others = counted(len(labels) - len(kept), "other label", "other labels")
     return {
         **matrix,
         "labels": [*(labels[i] for i in kept), others],

@@ -36,7 +36,7 @@ from promptkit.report.page_script import translated_messages
 from promptkit.report.promptless_tables import promptless_rows
 from promptkit.report.svg_text import labelled
 from promptkit.text import capital, counted, file_name, shown
-from promptkit.translation import language, tr
+from promptkit.translation import tr
 
 CELLS = 20_000
 """Number of cells of all confusion tables together; comparison.json has them all."""
@@ -113,7 +113,7 @@ def html(
         "js": page_file("page.js"),
         "messages": translated_messages(),
     }
-    return _template(language()).render(**context, contents=_contents(context))
+    return _template().render(**context, contents=_contents(context))
 
 
 def _scores(data: Data) -> list[tuple[str, str]]:
@@ -306,8 +306,7 @@ def _plain(records: Records) -> dict[str, Any]:
 
 
 @cache
-def _template(_language: str) -> jinja2.Template:
-    """Return the template; what it has from its environment is of one language."""
+def _template() -> jinja2.Template:
     environment = page_environment()
     environment.filters |= {
         "verdict": pair_names.verdict,

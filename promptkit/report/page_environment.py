@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from promptkit.errors import escaped
-from promptkit.prompts.html import isolated
-from promptkit.text import capital, counted, number, percent, shown, signed
-from promptkit.translation import language, tr
+from promptkit.prompts.html import isolated, page_messages
+from promptkit.text import capital, number, percent, shown, signed
+from promptkit.translation import tr
 
 
 def page_environment() -> jinja2.Environment:
@@ -31,19 +31,9 @@ def page_environment() -> jinja2.Environment:
         "digest": _digest,
         "prose": _prose,
     }
-    environment.globals |= {
-        "tr": _message,
-        "counted": counted,
-        "bdi": _isolated,
-        "marked": _marked,
-        "language": language(),
-        "direction": "rtl" if language() in _FROM_THE_RIGHT else "ltr",
-    }
+    environment.globals |= page_messages(lambda text: escaped(text, "\n\t"))
+    environment.globals["marked"] = _marked
     return environment
-
-
-_FROM_THE_RIGHT = ("ar", "fa", "he", "ur")
-"""Languages that are written from right to left."""
 
 
 @cache
@@ -55,22 +45,6 @@ def page_file(name: str) -> Markup:
 def _prose(text: str) -> Markup:
     """Return a sentence without line ends before a %, right-to-left words in it isolated."""
     return isolated(escaped(text.replace(" %", "\u00a0%"), "\n\t"))
-
-
-def _message(message: str, **values: object) -> Markup:
-    """Return a message in the language in use; values are escaped, unless they are markup."""
-    text = Markup(escape(tr(message)))
-    safe = {name: _plain(value) for name, value in values.items()}
-    return text.format(**safe) if values else text
-
-
-def _plain(value: object) -> object:
-    return value if isinstance(value, Markup) else escaped(str(value), "\n\t")
-
-
-def _isolated(text: object) -> Markup:
-    """Return a text whose direction does not reach beyond it."""
-    return Markup("<bdi>{}</bdi>").format(_plain(text))
 
 
 def _marked(verdict: str) -> Markup:

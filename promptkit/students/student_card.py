@@ -110,14 +110,12 @@ def lines_of(card: Card) -> Iterator[str]:
         return
     if "agreement" in own:
         ends = "–".join(number(end) for end in own["agreement_ci"])
-        yield (
-            tr(
-                "It agrees with its teacher on {share} of the tests [{ends}], at a mean "
-                "KL divergence of {kl:.3f} nats",
-                share=percent(own["agreement"]),
-                ends=ends,
-                kl=own["kl"],
-            )
+        yield tr(
+            "It agrees with its teacher on {share} of the tests [{ends}], at a mean "
+            "KL divergence of {kl:.3f} nats",
+            share=percent(own["agreement"]),
+            ends=ends,
+            kl=own["kl"],
         )
     if "difference" in own and own["metric"] == "accuracy":
         low, high = (signed(end) for end in own["difference_ci"])

@@ -34,6 +34,7 @@ from promptkit.prompts.token_spans import align
 from promptkit.prompts.view import Preview
 from promptkit.tasks.task import Task
 from promptkit.templating.template import Template
+from promptkit.translation import use
 
 ROOT = Path(__file__).parents[2]
 
@@ -264,6 +265,22 @@ def chromium() -> str | None:
     return next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
+
+
+def test_the_page_speaks_the_language_in_use() -> None:
+    prompt = ask()
+    english = page.html("animals", [preview(prompt, FakeModel())])
+    assert '<html lang="en" dir="ltr">' in english
+    use("hi")
+    try:
+        hindi = page.html("animals", [preview(prompt, FakeModel())])
+    finally:
+        use("en")
+    assert '<html lang="hi" dir="ltr">' in hindi
+    assert Reader(hindi).text == prompt.text
+    for word in ("its own tokens", "white space", "characters", "and ends with", "reads it"):
+        assert word in english
+        assert word not in hindi
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
@@ -45,22 +45,22 @@ Message = str | tuple[str, str]
 """A message, or its forms for one and for many."""
 
 
-def messages(folder: Path = PACKAGE) -> Iterator[tuple[str, Message]]:
+def messages() -> Iterator[tuple[str, Message]]:
     """Every message with the file that has it."""
-    for path in sorted(folder.rglob("*.py")):
+    yield from _literals("**/*.py", "python")
+    yield from _literals("**/*.html", "jinja2.ext:babel_extract", SPACES)
+    yield from (("promptkit/report/page.js", found) for found in script_messages())
+    yield from (("promptkit/cli", text) for text in command_helps(get_command(app)))
+    yield from foreign_messages()
+
+
+def _literals(
+    pattern: str, method: str, options: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Message]]:
+    for path in sorted(PACKAGE.glob(pattern)):
         where = path.relative_to(PACKAGE.parent).as_posix()
-        for _, found, _, _ in extract_from_file("python", path, KEYWORDS):
+        for _, found, *_ in extract_from_file(method, path, KEYWORDS, options=options):
             yield where, found if isinstance(found, str) else tuple(found[-2:])
-    if folder == PACKAGE:
-        yield from (("promptkit/cli", text) for text in command_helps(get_command(app)))
-        yield from (("promptkit/report/page.js", found) for found in script_messages())
-        for page in sorted(folder.rglob("*.html")):
-            where = page.relative_to(PACKAGE.parent).as_posix()
-            for _, found, *_ in extract_from_file(
-                "jinja2.ext:babel_extract", page, KEYWORDS, options=SPACES
-            ):
-                yield where, found if isinstance(found, str) else tuple(found[-2:])
-        yield from foreign_messages()
 
 
 def command_helps(command: Any) -> Iterator[str]:

@@ -26,7 +26,6 @@ ATTEMPTS = 3
 RETRY_SECONDS = 3600
 """Seconds between two of these."""
 
-
 TRIALS = 2
 """The version of what is measured: choices of earlier versions are measured again."""
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from time import perf_counter
 from typing import Any, NoReturn
 
-from promptkit.errors import ModelError, PromptError, shorten
+from promptkit.errors import ModelError, PromptError
 from promptkit.models.base import (
     Generation,
     Request,
@@ -23,7 +22,7 @@ from promptkit.models.remote.probing import KNOWN, probe, why_not
 from promptkit.models.remote.reported import check_same, read_report
 from promptkit.models.remote.server_identity import connected_to, identity_of, short_name
 from promptkit.models.remote.server_tokens import find_tokens
-from promptkit.models.remote.text_request import TextRequest, text_request
+from promptkit.models.remote.text_request import TextRequest, as_turns, text_request
 from promptkit.models.tokens.encoder import Encoder
 from promptkit.prompts import chat_template as chat
 from promptkit.prompts.pieces import Piece
@@ -303,7 +302,7 @@ class ServerModel:
             raise ModelError(self._no_way())
         reads = self._can.reads
         if reads == "turns":
-            return text_request(_as_turns(prompt))
+            return text_request(as_turns(prompt))
         words, known = self.vocabulary, self._reported
         bos = known.bos if words is not None and words.endpoints.keeps_controls_apart else ""
         if prompt.messages and self.chat_template is None:
@@ -383,29 +382,3 @@ class ServerModel:
             template=template,
             threads=self._threads,
         )
-
-
-def _as_turns(prompt: Prompt) -> Prompt:
-    """Return a prompt with turns only; raise where it has none, or begins the answer."""
-    if not prompt.messages:
-        raise PromptError(
-            tr(
-                "example {query}: this server takes turns only; use a template with {{% "
-                "user %}}, such as --template chat",
-                query=shorten(prompt.query),
-            )
-        )
-    last = prompt.messages[-1]
-    if last.role != "assistant":
-        return prompt
-    if last.content.strip():
-        raise PromptError(
-            tr(
-                "example {query}: the template begins the answer with {beginning}, and this "
-                "server does not go on from it; use a template that does not, such as "
-                "--template chat",
-                query=shorten(prompt.query),
-                beginning=shorten(last.content.strip()),
-            )
-        )
-    return replace(prompt, messages=prompt.messages[:-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from promptkit.errors import PromptError, shorten
 from promptkit.prompts.prompt import TOKEN_BYTES, Prompt
@@ -78,3 +78,29 @@ def text_request(prompt: Prompt) -> TextRequest:
 
 def _estimate(text: str) -> int:
     return max(len(text.encode("utf-8", "surrogatepass")) // TOKEN_BYTES, 1)
+
+
+def as_turns(prompt: Prompt) -> Prompt:
+    """Return a prompt with turns only; raise where it has none, or begins the answer."""
+    if not prompt.messages:
+        raise PromptError(
+            tr(
+                "example {query}: this server takes turns only; use a template with {{% "
+                "user %}}, such as --template chat",
+                query=shorten(prompt.query),
+            )
+        )
+    last = prompt.messages[-1]
+    if last.role != "assistant":
+        return prompt
+    if last.content.strip():
+        raise PromptError(
+            tr(
+                "example {query}: the template begins the answer with {beginning}, and this "
+                "server does not go on from it; use a template that does not, such as "
+                "--template chat",
+                query=shorten(prompt.query),
+                beginning=shorten(last.content.strip()),
+            )
+        )
+    return replace(prompt, messages=prompt.messages[:-1])

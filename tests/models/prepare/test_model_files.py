@@ -17,6 +17,7 @@ from promptkit.errors import MissingExtraError, ModelError, ModelFileError
 from promptkit.models.llama import load_model
 from promptkit.models.prepare import isolated, model_files
 from promptkit.models.prepare.model_files import find, verify
+from promptkit.translation import use
 
 
 @pytest.fixture
@@ -344,3 +345,14 @@ def test_odd_file_names(good: Path, tmp_path: Path, own_cache: Path) -> None:
         shutil.copy(good, path)
         shutil.rmtree(own_cache, ignore_errors=True)
         load_model(path).close()
+
+
+def test_a_trial_in_a_process_of_its_own_speaks_the_language_of_this_one(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(b"no model")
+    use("hi")
+    try:
+        with pytest.raises(isolated.FailedError, match=r"[\u0900-\u097f]"):
+            isolated.run("load_trial", str(bad), seconds=60, doing="loading")
+    finally:
+        use("en")
