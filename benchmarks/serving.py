@@ -1,7 +1,8 @@
 """Servers on loopback: a lookup table, and a model asked by one client and by many at once.
 
 Server and clients share the processors. The clients are one process of plain sockets, which takes
-less of them than an HTTP library would.
+less of them than an HTTP library would. The same requests in one process, as many at once, show what
+the model itself takes: no server can be faster.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ GOALS = (
 class Load:
     """Costs of a server under a load."""
 
-    clients: int
+    clients: str
     rate: float
     """Requests in a second."""
     median: float
@@ -108,7 +109,7 @@ def load(running: tuple[psutil.Process, str, int], asked: Sequence[str], clients
     cpu = (sum(process.cpu_times()[:2]) - before) / len(times)
     times.sort()
     p99 = times[int(len(times) * 0.99)]
-    return Load(clients, len(times) / seconds, times[len(times) // 2], p99, cpu)
+    return Load(str(clients), len(times) / seconds, times[len(times) // 2], p99, cpu)
 
 
 def _request(body: str) -> bytes:
@@ -153,7 +154,24 @@ def model(folder: Path, name: str, requests: int, shots: int) -> list[Load]:
             ]
             load(running, asked[:2], 1)
             found.append(load(running, asked, clients))
-    return found
+    return [*found, in_process(file, asked)]
+
+
+def in_process(file: Path, asked: Sequence[str]) -> Load:
+    """Ask a frozen predictor without a server, as many at once as there are clients."""
+    predictor, process = pk.load_predictor(file), psutil.Process()
+    queries = [predictor.task.as_query(json.loads(body)) for body in asked]
+    predictor.predict(queries[:1])
+    times = []
+    before = sum(process.cpu_times()[:2])
+    for first in range(1, len(queries), CLIENTS):
+        start = perf_counter()
+        predictor.predict(queries[first : first + CLIENTS])
+        times.append(perf_counter() - start)
+    count = len(queries) - 1
+    cpu = (sum(process.cpu_times()[:2]) - before) / count
+    times.sort()
+    return Load("in process", count / sum(times), times[len(times) // 2], times[-1], cpu)
 
 
 def main() -> None:
@@ -172,7 +190,7 @@ def main() -> None:
     lines = [
         (
             what,
-            str(one.clients),
+            one.clients,
             f"{one.rate:,.1f}",
             f"{one.rate / found[0].rate:.1f} ×",
             f"{one.median * 1e3:,.1f}",
