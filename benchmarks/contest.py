@@ -226,7 +226,7 @@ def bound(job: Job, meter: Meter) -> Run:
         meter.start()
         decode(load.tokens, load.rows)
         taken = meter.stop()
-    note = f"{setting}, a sequence of {limit.cells_of(load, setting.batch)} tokens"
+    note = f"{setting}, sequences of up to {limit.cells_of(load, setting.batch)} tokens"
     return Run(taken, peak_mb(), note=note)
 
 

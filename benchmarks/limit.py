@@ -2,13 +2,14 @@
 
 One contiguous sequence in full micro-batches, with the fastest weights, micro-batch and attention
 that are found for it. Nothing is scheduled, tokenized, reduced or stored, so no scheduler on this
-runtime can be faster. The sequence is as long as makes its tokens attend, on average, to as many
-others as the plan's tokens do; then the memory is cleared and it begins again.
+runtime can be faster. The memory is cleared, and a sequence begins again, wherever tokens have
+attended, on average, to as many others as the plan's tokens do.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -91,9 +92,22 @@ def load_of(prompts: Iterable[TokenizedPrompt]) -> Load:
     return Load(len(nodes), len(rows), depths / len(nodes), naive, longest)
 
 
+def depths_of(load: Load, batch: int) -> Iterator[int]:
+    """The tokens in front of each micro-batch, so that their mean depth is that of the load.
+
+    A sequence goes on where tokens are not as deep on average. One micro-batch may be deeper than
+    the load already; then each begins a sequence.
+    """
+    depth = total = count = 0
+    while True:
+        yield depth
+        total, count = total + depth + batch // 2, count + 1
+        depth = depth + batch if total < load.depth * count else 0
+
+
 def cells_of(load: Load, batch: int) -> int:
-    """The length of the sequence: twice the mean depth, in whole micro-batches."""
-    return max(1, round(2 * load.depth / batch)) * batch
+    """The length of the longest sequence."""
+    return batch * max(1, math.ceil(2 * load.depth / batch))
 
 
 def seconds(path: str, load: Load, setting: Setting, threads: int) -> float:
@@ -189,8 +203,9 @@ def context(
     def decode(tokens: int, rows: int) -> None:
         ids = np.arange(tokens) * 7919 % vocabulary
         outputs = np.diff(np.arange(tokens + 1) * rows // tokens)  # spread evenly
+        depths = depths_of(load, setting.batch)
         for start in range(0, tokens, setting.batch):
-            depth = start % cells
+            depth = next(depths)
             if depth == 0:
                 lib.llama_memory_clear(lib.llama_get_memory(made), False)
             part = slice(start, start + setting.batch)

@@ -1,8 +1,8 @@
 """Servers on loopback: a lookup table, and a model asked by one client and by many at once.
 
 Server and clients share the processors. The clients are one process of plain sockets, which takes
-less of them than an HTTP library would. The same requests in one process, as many at once, show what
-the model itself takes: no server can be faster.
+less of them than an HTTP library would. The same requests in one process, as many at once, show
+what the model itself takes: no server can be faster.
 """
 
 from __future__ import annotations

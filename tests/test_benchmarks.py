@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,15 @@ def test_the_load_is_what_sets_of_beginnings_come_to(
     }
     assert (load.tokens, load.rows) == (len(read), len(wanted))
     assert load.depth == pytest.approx(sum(len(each) - 1 for each in read) / len(read))
+
+
+@given(st.floats(0, 3000), st.sampled_from(limit.BATCHES))
+def test_the_limit_is_as_deep_as_the_load(depth: float, batch: int) -> None:
+    load = limit.Load(1, 1, depth, 1, 1)
+    found = list(islice(limit.depths_of(load, batch), 4000))
+    assert max(found) + batch <= limit.cells_of(load, batch)
+    mean = sum(found) / len(found) + batch / 2
+    assert mean == pytest.approx(max(depth, batch / 2), abs=2 + depth / 50)
 
 
 def test_the_loops_agree_with_the_engine(tiny: Path) -> None:
