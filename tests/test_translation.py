@@ -313,6 +313,28 @@ def test_an_unknown_language_is_an_error() -> None:
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
+@pytest.fixture
+def in_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every message is in brackets, so that a word that belongs to none shows."""
+    bracketed_language.write(tmp_path)
+    monkeypatch.setattr(translation, "FOLDER", tmp_path)
+    use(bracketed_language.TAG)
+
+
+DATA = ("examples/fruit", "examples/quiz", "examples/remarks", "templates")
+"""Folders whose words are data, not messages."""
+
+
+@pytest.mark.usefixtures("in_brackets")
+@pytest.mark.parametrize("command", SHOWN)
+def test_every_word_is_of_a_message_or_of_data(command: str) -> None:
+    done = CliRunner().invoke(app, command.split())
+    assert done.exit_code in (0, 1), done.output
+    known = {word for folder in DATA for path in (ROOT / folder).rglob("*.*") if path.suffix in (".toml", ".csv", ".jsonl", ".j2") for word in bracketed_language.words_outside(path.read_text("utf-8"))}
+    outside = bracketed_language.words_outside(done.output)
+    assert [word for word in outside if word not in known | NAMES] == [], done.output
+
+
 def test_json_is_the_same_in_every_language() -> None:
     found = [
         json.loads(run("--lang", tag, "lint", "examples/fruit", "--json", "-").stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -272,7 +273,7 @@ def _gaps(texts: Sequence[str] | None) -> float | dict[str, float] | None:
 
 def _show(gates: str) -> None:
     text = Text(gates)
-    text.highlight_regex(r"(?m)^  FAIL", "bold red")
-    text.highlight_regex(r"(?m)^  pass", "green")
+    for mark, style in ((tr("FAIL"), "bold red"), (tr("pass"), "green")):
+        text.highlight_regex(rf"(?m)^  {re.escape(mark)}  ", style)
     Screen(soft_wrap=True).print(text)
     sys.stdout.flush()

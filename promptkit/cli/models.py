@@ -188,7 +188,7 @@ def _outcome(choice: Choice) -> str:
 
 
 def _attention(settings: RuntimeSettings) -> str:
-    return "flash" if settings.flash_attention else "plain"
+    return tr("flash") if settings.flash_attention else tr("plain")
 
 
 def _table(*columns: str) -> TextTable:

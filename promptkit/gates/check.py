@@ -60,12 +60,12 @@ class Checked:
         return {"task": task, "passed": self.passed, "gates": gates, "moves": moves}
 
     def __str__(self) -> str:
+        marks = {True: tr("pass"), False: tr("FAIL")}
         lines = []
         for cell, gates in groupby(self.gates, key=lambda gate: gate.cell):
             lines.append(f"{self.comparison.task} · {describe(cell)}")
             lines += [
-                f"  {'pass' if gate.passed else 'FAIL'}  {gate.name}: {gate.reason}"
-                for gate in gates
+                f"  {marks[gate.passed]}  {gate.name}: {gate.reason}" for gate in gates
             ]
         if self.moves is not None and (said := self.moves.sentence(self.than)):
             lines.append(sentence(said))

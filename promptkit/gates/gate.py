@@ -127,10 +127,11 @@ def bounded(
     estimate, interval = _measured(metric, found, level)
     low, high, value = interval.low, interval.high, bound.value
     if bound.kind == "min":
-        sides, side = Sides(estimate - value, low - value, high - value), "below"
+        sides = Sides(estimate - value, low - value, high - value)
+        missed = tr("below {limit}", limit=bound_text(metric, value))
     else:
-        sides, side = Sides(value - estimate, value - high, value - low), "above"
-    missed = f"{side} {bound_text(metric, value)}"
+        sides = Sides(value - estimate, value - high, value - low)
+        missed = tr("above {limit}", limit=bound_text(metric, value))
     shown, left_out = estimate_text(metric, estimate, interval), metric.unanswered(found)
     return Gate(
         name=str(bound),
@@ -274,7 +275,7 @@ def no_worse(
                 common=common_queries(now, reference.outcomes, loss.queries),
                 left_out=_left_out(metric, left_out, allowed),
                 conditions=_conditions(reference, metric, loss),
-                verdict=sides.verdict(f"worse{by}", strict),
+                verdict=sides.verdict(tr("worse") + by, strict),
                 elsewhere=other_levels(now.cell, reference.outcomes.cell),
                 items=changed_items(broke, mended),
                 unseen="" if strict or sides.most < 0 or reference.other_draws else "; " + missable,

@@ -9,7 +9,7 @@ from promptkit.evaluation.metric import Metric
 from promptkit.evaluation.outcomes import Outcomes
 from promptkit.inference.cell import FACTORS, Cell
 from promptkit.text import places, plain, visible
-from promptkit.translation import tr
+from promptkit.translation import tr, trn
 
 MAX_ITEMS = 5
 """Number of queries that a message names."""
@@ -32,7 +32,7 @@ def other_levels(now: Cell, before: Cell) -> str:
 def changed_items(broke: Sequence[str], mended: Sequence[str]) -> str:
     """Return the queries that only one of two runs answers right."""
     text = ""
-    for what, ids in (("broke", broke), ("mended", mended)):
+    for what, ids in ((tr("broke"), broke), (tr("mended"), mended)):
         if ids:
             shown = ", ".join(visible(id, 40) for id in ids[:MAX_ITEMS])
             more = (
@@ -54,7 +54,10 @@ def bound_text(metric: Metric, value: float) -> str:
 
 def margin_text(metric: Metric, margin: float) -> str:
     """Return a difference that is allowed: `2 points`, `0.1`."""
-    return tr("{amount:g} points", amount=100 * margin) if metric.is_share else f"{margin:g}"
+    if not metric.is_share:
+        return f"{margin:g}"
+    shown = f"{100 * margin:g}"
+    return trn("{shown} point", "{shown} points", 1 if shown == "1" else 2, shown=shown)
 
 
 def estimate_text(metric: Metric, estimate: float, interval: Interval) -> str:

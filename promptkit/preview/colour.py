@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
+from promptkit.graphemes import width
 from promptkit.prompts.invisible import cells, is_quiet, on_one_line
 from promptkit.prompts.view import PartCost, Preview, TextRun
 from promptkit.terminal_text import TextTable
+from promptkit.translation import tr
 
 _STYLES = {"template": "", "task": "magenta", "query": "bold green", "chat": "dim cyan"}
 _SHOTS = ("yellow", "blue")  # in turn, so that neighbouring shots differ
@@ -47,7 +49,8 @@ def _add(prompt: Text, run: TextRun, *, whitespace: bool) -> None:
 
 
 def _parts(shown: Preview) -> TextTable:
-    table = TextTable("part", "characters:", *(["tokens:"] if shown.tokens else []), rule=False)
+    counted = [tr("characters"), *([tr("tokens")] if shown.tokens else [])]
+    table = TextTable(tr("part"), *(f"{name}:" for name in counted), rule=False)
     for cost in (*shown.costs, total(shown)):
         tokens = "?" if cost.tokens is None else f"{cost.tokens:,}"
         counts = (f"{cost.characters:,}", tokens)[: 1 + bool(shown.tokens)]
@@ -58,16 +61,22 @@ def _parts(shown: Preview) -> TextTable:
 def total(shown: Preview) -> PartCost:
     """Return the length of all parts together."""
     characters = sum(cost.characters for cost in shown.costs)
-    return PartCost("all", "template", None, characters, len(shown.tokens))
+    return PartCost(tr("all"), "template", None, characters, len(shown.tokens))
 
 
 def _answers(shown: Preview) -> Iterator[Text]:
+    answer, stop = tr("answer"), tr("stop")
+    size = max(width(answer), width(stop)) + 2
     if not shown.candidates:
-        yield Text.assemble(("answer  ", "dim"), "generated")
+        yield Text.assemble((_padded(answer, size), "dim"), tr("generated"))
     for index, candidate in enumerate(shown.candidates):
-        head = "" if index else "answer"
-        line = Text.assemble((f"{head:8}", "dim"), repr(candidate.text))
+        head = _padded("" if index else answer, size)
+        line = Text.assemble((head, "dim"), repr(candidate.text))
         for token in candidate.tokens:
             line.append(f"  {token.id} {token.text!r}", "dim")
         yield line
-    yield Text.assemble(("stop    ", "dim"), repr(shown.stop))
+    yield Text.assemble((_padded(stop, size), "dim"), repr(shown.stop))
+
+
+def _padded(text: str, size: int) -> str:
+    return text + " " * (size - width(text))
