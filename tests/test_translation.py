@@ -13,10 +13,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import bracketed_language
 import catalog
 import pytest
 from babel.messages.catalog import Catalog, Message
 from typer.main import get_command
+from typer.testing import CliRunner
 from unmarked import unmarked
 
 from promptkit import translation
@@ -321,18 +323,49 @@ def in_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(bracketed_language.TAG)
 
 
-DATA = ("examples/fruit", "examples/quiz", "examples/remarks", "templates")
-"""Folders whose words are data, not messages."""
+NAMES = {
+    *("smollm", "SmolLM", "BF", "Instruct", "gguf", "log", "html", "json", "jsonl", "report"),
+    *("comparison", "predictions", "contextual", "batch", "majority", "tfidf", "logreg"),
+    *("naive", "bayes", "nearest", "neighbour", "from", "balanced", "plain", "labels", "tmp"),
+}
+"""Words of names: of files, methods, models and levels, which are the same in every language."""
+
+
+def words_of_data(folder: Path) -> set[str]:
+    """The words of a task and of the templates."""
+    files = [path for place in (folder, ROOT / "templates") for path in place.rglob("*.*")]
+    texts = [path.read_text("utf-8") for path in files if path.suffix in (".toml", ".csv", ".j2")]
+    return {word for text in texts for word in re.findall(r"[A-Za-z]+", text)}
+
+
+def outside_of_messages(command: str) -> list[str]:
+    """The words that a command shows, and that are neither of a message nor of its task."""
+    done = CliRunner().invoke(app, command.split())
+    assert done.exit_code in (0, 1), done.output
+    names = {*re.findall(r"[A-Za-z]+", command), *NAMES}
+    known = words_of_data(ROOT / command.split()[1]) | names
+    return [word for word in bracketed_language.words_outside(done.output) if word not in known]
 
 
 @pytest.mark.usefixtures("in_brackets")
-@pytest.mark.parametrize("command", SHOWN)
+@pytest.mark.parametrize(
+    "command",
+    ["lint examples/fruit", "lint examples/moderation", "render examples/fruit --shots 1"],
+)
 def test_every_word_is_of_a_message_or_of_data(command: str) -> None:
-    done = CliRunner().invoke(app, command.split())
-    assert done.exit_code in (0, 1), done.output
-    known = {word for folder in DATA for path in (ROOT / folder).rglob("*.*") if path.suffix in (".toml", ".csv", ".jsonl", ".j2") for word in bracketed_language.words_outside(path.read_text("utf-8"))}
-    outside = bracketed_language.words_outside(done.output)
-    assert [word for word in outside if word not in known | NAMES] == [], done.output
+    assert outside_of_messages(command) == []
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("in_brackets")
+def test_every_word_of_a_comparison_is_of_a_message_or_of_data(tmp_path: Path) -> None:
+    run, store = tmp_path / "run", f"--store {tmp_path / 'store.sqlite'}"
+    grid = "--shots 0 --shots 2 --seeds 2 --limit 6"
+    options = "--verbalizer labels --verbalizer plain --calibrate batch --baselines --by name"
+    assert outside_of_messages(f"compare examples/fruit {grid} {options} --out {run} {store}") == []
+    gates = f"--min accuracy=0.9 --max log_loss=9 --no-worse-than {run}"
+    assert outside_of_messages(f"check examples/fruit --limit 6 --seeds 2 {gates} {store}") == []
+    assert outside_of_messages("render examples/fruit --shots 1 --model smollm2") == []
 
 
 def test_json_is_the_same_in_every_language() -> None:

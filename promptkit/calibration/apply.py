@@ -35,7 +35,7 @@ from promptkit.inference.voting import pooled
 from promptkit.models.base import Request
 from promptkit.tasks.examples import Example
 from promptkit.tasks.task import Task
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 ALL = "all"
 """Name for every method that a task allows."""
@@ -262,13 +262,13 @@ def _after_shots(
         for number, request in enumerate(cell.requests):
             groups.setdefault(request.prompt.shots, []).append(number)
         parts = [(queries, _tokenized(cell, made, ids)) for ids, queries in groups.items()]
-        yield Probes(what, max(len(requests) for _, requests in parts), parts)
+        yield Probes(tr(what), max(len(requests) for _, requests in parts), parts)
 
 
 def _queries(cells: Sequence[CellRequests]) -> Iterator[Probes]:
     for one in cells:
         every = range(len(one.requests))
-        yield Probes("tests of the cell, without their labels", len(every), [(every, [])])
+        yield Probes(tr("tests of the cell, without their labels"), len(every), [(every, [])])
 
 
 def _lengths(unit: str, cells: Sequence[CellRequests]) -> Iterator[Probes]:
@@ -279,7 +279,7 @@ def _lengths(unit: str, cells: Sequence[CellRequests]) -> Iterator[Probes]:
         if one.reasons:  # whose candidates are those of the prompts of the answers
             asked = one.predictor.model.tokenize([request.prompt.last for request in asked])
         lengths = [_bytes(r) if unit == "bytes" else [*r.candidate_tokens] for r in asked]
-        saw = f"tests of the cell, for the lengths of their options in {unit}"
+        saw = tr("tests of the cell, for the lengths of their options in {unit}", unit=tr(unit))
         known = [[max(length, 1) for length in row] for row in lengths]
         yield Probes(saw, len(every), [(every, [])], lengths=known)
 
@@ -293,14 +293,11 @@ def _premise(cells: Sequence[CellRequests]) -> Iterator[Probes]:
     task = cells[0].predictor.task
     made = inputs.premise(task)
     for one in cells:
-        every, saw, probes = (
-            [range(len(one.requests))],
-            "content-free input, without shots",
-            [made],
-        )
+        every, probes = [range(len(one.requests))], [made]
+        saw = tr("content-free input, without shots")
         if task.options is not None:  # whose candidates are those of each query
             every = [range(number, number + 1) for number in every[0]]
-            saw = "content-free inputs with the options of each query, without shots"
+            saw = tr("content-free inputs with the options of each query, without shots")
             probes = [inputs.with_options(task, made, query) for query in one.queries]
         requests = replace(one.predictor, shots=0).tokenize(probes, one.renderer)
         parts = [(own, [request]) for own, request in zip(every, requests, strict=True)]
@@ -317,7 +314,10 @@ def _orders(count: int, cells: Sequence[CellRequests]) -> Iterator[Probes | None
                 without_effect=option_orders.without_effect(cells),
             )
         )
-    saw = f"tests of the cell, with their options in {count} orders, or as many as they have"
+    saw = tr(
+        "tests of the cell, with their options in {count} orders, or as many as they have",
+        count=count,
+    )
     for turned in made:
         if turned is None:
             yield None
@@ -338,7 +338,7 @@ def _held_out(cells: Sequence[CellRequests]) -> Iterator[Probes]:
         examples = held[one.predictor.selection, one.predictor.seed]
         requests = one.predictor.tokenize(examples, one.renderer)
         yield Probes(
-            "labelled examples of the pool that are no shots",
+            tr("labelled examples of the pool that are no shots"),
             len(examples),
             [(range(len(one.requests)), requests)],
             [numbers[task.output_type.text(example.output)] for example in examples],
@@ -374,11 +374,11 @@ def _tokenized(cell: CellRequests, made: Examples, ids: Sequence[str]) -> list[R
 _Source = Callable[[Sequence[CellRequests]], Iterator[Probes | None]]
 _METHODS: Mapping[Calibration, tuple[_Source, Callable[..., Scores]]] = {
     "contextual": (
-        partial(_after_shots, inputs.content_free, "content-free inputs"),
+        partial(_after_shots, inputs.content_free, mark("content-free inputs")),
         calibrate.contextual,
     ),
     "domain-context": (
-        partial(_after_shots, inputs.random_texts, "inputs of random words of the pool"),
+        partial(_after_shots, inputs.random_texts, mark("inputs of random words of the pool")),
         calibrate.domain_context,
     ),
     "batch": (_queries, lambda scores, _: calibrate.batch(scores)),

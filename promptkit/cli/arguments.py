@@ -26,6 +26,7 @@ from promptkit.selection.orders import orders as balanced_orders
 from promptkit.selection.strategies import Selection, read_selection
 from promptkit.tasks.loading import load_task
 from promptkit.tasks.task import NearDuplicates, Task
+from promptkit.text import listed
 from promptkit.translation import tr
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def choices(name: str, values: list[str], kind: Any) -> list[Any]:
                     "--{name} {value!r}: choose {kind}",
                     name=name,
                     value=value,
-                    kind=" or ".join(get_args(kind)),
+                    kind=listed(get_args(kind), "or"),
                 )
             )
     return values

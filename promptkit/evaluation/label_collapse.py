@@ -12,7 +12,7 @@ from promptkit.evaluation.caveats import share_text
 from promptkit.evaluation.outcomes import ByCell, Outcomes
 from promptkit.evaluation.pairs import cells_of, levels, varied
 from promptkit.inference.cell import Cell, named
-from promptkit.text import quoted
+from promptkit.text import listed, quoted
 from promptkit.translation import tr
 
 SHARE = 0.9
@@ -143,7 +143,7 @@ def _untried(by_cell: ByCell, *, skewed: bool) -> dict[str, str]:
 
 def _try(helps: Sequence[str]) -> str:
     if helps:
-        return tr("try {helps}", helps=" or ".join(helps))
+        return tr("try {helps}", helps=listed(helps, "or"))
     return tr("read the prompt, and try another template, order or model")
 
 

@@ -64,9 +64,7 @@ class Checked:
         lines = []
         for cell, gates in groupby(self.gates, key=lambda gate: gate.cell):
             lines.append(f"{self.comparison.task} · {describe(cell)}")
-            lines += [
-                f"  {marks[gate.passed]}  {gate.name}: {gate.reason}" for gate in gates
-            ]
+            lines += [f"  {marks[gate.passed]}  {gate.name}: {gate.reason}" for gate in gates]
         if self.moves is not None and (said := self.moves.sentence(self.than)):
             lines.append(sentence(said))
         lines += self.comparison.notes

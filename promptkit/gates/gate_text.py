@@ -44,7 +44,7 @@ def changed_items(broke: Sequence[str], mended: Sequence[str]) -> str:
 
 def metric_name(metric: Metric) -> str:
     """Return the name of a metric in a line."""
-    return metric.name.replace("_", " ")
+    return tr(metric.name.replace("_", " "))
 
 
 def bound_text(metric: Metric, value: float) -> str:

@@ -12,6 +12,7 @@ from promptkit.selection.pool import digest
 from promptkit.tasks.examples import Example, output_key, texts_of
 from promptkit.tasks.near_duplicates import alike, normal_form
 from promptkit.tasks.task import Task
+from promptkit.text import listed
 from promptkit.translation import tr, trn
 
 Method = Literal["greedy", "bootstrap"]
@@ -158,7 +159,7 @@ def _check(task: Task[Any, Any], method: str, **numbers: object) -> None:
             )
         )
     if method not in get_args(Method):
-        known = " or ".join(get_args(Method))
+        known = listed(get_args(Method), "or")
         raise TaskError(
             tr("there is no method {method!r}; there is {known}", method=method, known=known)
         )

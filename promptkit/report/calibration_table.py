@@ -14,6 +14,7 @@ from promptkit.report.cell_names import Data, Key, aggregates, grouped
 from promptkit.report.interval_text import metric_of
 from promptkit.report.rich_tables import change, table, titled
 from promptkit.terminal_text import TextTable
+from promptkit.text import listed
 from promptkit.translation import tr
 
 _METHOD = FACTORS.index("calibration")
@@ -50,7 +51,7 @@ def _table(
         for place, row in enumerate(group):
             made.add_row(
                 "" if place else str(shots),
-                row["calibration"],
+                tr(RAW) if row["calibration"] == RAW else row["calibration"],
                 metric_text.figure(metric, row.get(metric.name)),
                 change(changes.get((row["calibration"], shots)), metric),
                 f"{row['log_loss']:.2f}",
@@ -78,7 +79,7 @@ def learnt(notes: Sequence[Data]) -> Iterator[str]:
         )
         yield tr(
             "{methods}: from {range} {saw}{cost}.",
-            methods=" and ".join(methods),
+            methods=listed([*methods]),
             range=_range(inputs),
             saw=saw,
             cost=cost,

@@ -26,7 +26,7 @@ def sliced(data: Data, width: int) -> Iterator[RenderableType]:
         yield titled(tr("By {one}, {noun}", one=one["by"], noun=metric.noun))
         names = [f"{name}:" for name in one["names"]]
         last = [
-            *(["change:"] if one["changed"] else []),
+            *([tr("change:")] if one["changed"] else []),
             *([tr("vs the rest:")] if one["rests"] else []),
         ]
         made = table(one["by"], tr("queries:"), *names, *last)
@@ -34,7 +34,7 @@ def sliced(data: Data, width: int) -> Iterator[RenderableType]:
             style = "dim" if part["small"] else ""
             made.add_row(
                 Text(visible(part["level"], max(width // 5, 12)), style),
-                Text(f"{part['n']:,}{' (small)' if part['small'] else ''}", style),
+                Text(f"{part['n']:,}" + (tr(" (small)") if part["small"] else ""), style),
                 *(Text(interval_text.figure(metric, row), style) for row in part["rows"]),
                 *([change(part["change"], metric)] if one["changed"] else []),
                 *([change(part["rest"], metric)] if one["rests"] else []),

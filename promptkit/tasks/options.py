@@ -16,7 +16,7 @@ from promptkit.files.json_values import unwrapped
 from promptkit.tasks.digits import plain_number
 from promptkit.tasks.label_texts import written_otherwise
 from promptkit.tasks.output_type import OutputType
-from promptkit.text import first_names
+from promptkit.text import first_names, listed
 from promptkit.translation import tr
 
 
@@ -93,7 +93,7 @@ def options_field(input_type: type[BaseModel], output: OutputType) -> str | None
                 "{name}: {marked} are both marked as options; the output is one of the "
                 "options of one field",
                 name=input_type.__name__,
-                marked=" and ".join(marked),
+                marked=listed(marked),
             )
         )
     if marked and not output.is_text:

@@ -36,16 +36,25 @@ def bracketed(message: str) -> str:
         >>> bracketed("no column {name!r}; add one")
         '⟦no column ⟧{name!r}⟦; add one⟧'
     """
+    try:
+        found = [*string.Formatter().parse(message)]
+    except ValueError:  # braces of its own, and no field
+        return f"⟦{message}⟧"
     parts = []
-    for text, field, form, conversion in string.Formatter().parse(message):
+    for text, field, form, conversion in found:
         said = text.replace("{", "{{").replace("}", "}}")
-        parts.append(re.sub(r"[^\n]+", lambda found: f"⟦{found[0]}⟧", said))
+        parts.append(re.sub(r"[^\n]+", r"⟦\g<0>⟧", said))
         if field is not None:
-            parts.append(f"{{{field}{f'!{conversion}' * bool(conversion)}{f':{form}' * bool(form)}}}")
+            how = (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+            parts.append(f"{{{field}{how}}}")
     return "".join(parts)
 
 
 def words_outside(text: str) -> list[str]:
-    """Return the words of an output that no message has, in its order."""
+    """Return the words of an output that no message has, in its order.
+
+    What is quoted, and the names of files, are data.
+    """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    return re.findall(r"[A-Za-z]{2,}", re.sub(r"⟦[^⟦⟧]*⟧", " ", plain))
+    rest = re.sub(r"⟦[^⟦⟧]*⟧", " ", plain)
+    return re.findall(r"[A-Za-z]{2,}", re.sub(r"\"[^\"\n]*\"|\S*/\S*", " ", rest))
