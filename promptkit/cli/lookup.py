@@ -18,7 +18,7 @@ from promptkit.cli.translated_help import Translated
 from promptkit.errors import LookupMissError, PromptkitError
 from promptkit.lookup.lookup import REFUSED, Lookup
 from promptkit.text import counted
-from promptkit.translation import tr
+from promptkit.translation import mark, tr
 
 if TYPE_CHECKING:
     from promptkit.lookup.lookup_build import Built
@@ -224,7 +224,7 @@ def info(file: _File, json_file: _Json = None) -> None:
                 )
             )
         for name, value in _origin(version):
-            say(f"  {name}: {value}")
+            say(f"  {tr(name)}: {value}")
         say(
             tr(
                 "  version {number}, {made}; {size}",
@@ -325,7 +325,7 @@ def _counts(made: Built) -> dict[str, Any]:
 
 def _origin(version: Version) -> Iterator[tuple[str, str]]:
     """Yield what made a version, as far as it is known."""
-    for name in ("model", "template", "predictor", "source"):
+    for name in (mark("model"), mark("template"), mark("predictor"), mark("source")):
         if value := getattr(version, name):
             yield name, value
 
@@ -341,13 +341,13 @@ def _summary(version: Version) -> str:
 
 def _changes(version: Version) -> str:
     same = version.inputs - version.added - version.changed
-    numbers = {
-        "added": version.added,
-        "changed": version.changed,
-        "removed": version.removed,
-        "as before": same,
+    texts = {
+        tr("{count:,} added", count=version.added): version.added,
+        tr("{count:,} changed", count=version.changed): version.changed,
+        tr("{count:,} removed", count=version.removed): version.removed,
+        tr("{count:,} as before", count=same): same,
     }
-    return ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number) or "none"
+    return ", ".join(text for text, number in texts.items() if number) or tr("none")
 
 
 def _size(file: Path) -> str:

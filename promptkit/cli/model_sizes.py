@@ -65,7 +65,7 @@ def show_adapters(made: Sequence[TunedAdapter]) -> None:
     """Print a table of adapters."""
     _show(
         (
-            *("adapter", "labels:", tr("held out:"), "epochs:", tr("made in:")),
+            *(tr("adapter"), tr("labels:"), tr("held out:"), tr("epochs:"), tr("made in:")),
             *(tr("held-out loss:"), tr("held-out accuracy:")),
         ),
         map(_adapter, made),
@@ -87,9 +87,9 @@ def show_students(made: Sequence[Student]) -> None:
     tests = [one.card["tests"] for one in made if one.card["tests"]]
     metric = tests[0]["student"]["metric"] if tests else ""
     columns = (
-        "student",
+        tr("student"),
         tr("gold labels:"),
-        "rows:",
+        tr("rows:"),
         tr("made in:"),
         *([f"{metric}:"] if metric else []),
     )

@@ -33,19 +33,24 @@ class Column(NamedTuple):
     text: Callable[[CostLine], str]
     """The text of a line; `–`, `0` and nothing say nothing."""
 
+    @property
+    def heading(self) -> str:
+        """The title in the language in use."""
+        return tr(self.title)
+
 
 SIZES = (
-    Column("parameters", lambda line: magnitude(line.row.get("parameters"))),
-    Column("trained", lambda line: magnitude(line.row.get("trained_parameters"))),
+    Column(mark("parameters"), lambda line: magnitude(line.row.get("parameters"))),
+    Column(mark("trained"), lambda line: magnitude(line.row.get("trained_parameters"))),
     Column(mark("on disk"), lambda line: magnitude(line.row.get("bytes"), "B")),
-    Column("items/s", lambda line: rate(line.row.get("items_per_second"))),
+    Column(mark("items/s"), lambda line: rate(line.row.get("items_per_second"))),
 )
 """Sizes and speed."""
 
 MAKING = (
     Column(mark("made in"), lambda line: duration(line.row.get("making_seconds"))),
-    Column("tokens", lambda line: magnitude(line.row.get("making_tokens"))),
-    Column("labels", lambda line: _count(line.row.get("making_labels"))),
+    Column(mark("tokens"), lambda line: magnitude(line.row.get("making_tokens"))),
+    Column(mark("labels"), lambda line: _count(line.row.get("making_labels"))),
     Column(mark("pays after"), lambda line: line.pays_after),
 )
 """What it took to make, and whether that is worth it."""
@@ -99,11 +104,11 @@ def costs(data: Data, width: int) -> Iterator[RenderableType]:
     columns = [_metric_column(metric), *shown_columns(lines)]
     yield titled(tr("Costs, {noun} beside them", noun=metric.noun))
     for part in _parts(columns, lines, width):
-        made = table("", "", *(f"{one.title}:" for one in part))
+        made = table("", "", *(f"{one.heading}:" for one in part))
         for line in lines:
-            mark = "●" if line.on_front else ""
+            sign = "●" if line.on_front else ""
             cells = [Text(one.text(line), no_wrap=True) for one in part]
-            made.add_row(mark, Text(visible(line.name, 60)), *cells)
+            made.add_row(sign, Text(visible(line.name, 60)), *cells)
         yield made
     if said := front_sentence(lines, metric):
         yield item(said, mark="●")
@@ -119,7 +124,7 @@ def _parts(
     columns: Sequence[Column], lines: Sequence[CostLine], width: int
 ) -> list[Sequence[Column]]:
     """Return the columns of one table, or of two where one leaves no room for names."""
-    widths = [max(len(text) for text in (one.title, *map(one.text, lines))) for one in columns]
+    widths = [max(len(text) for text in (one.heading, *map(one.text, lines))) for one in columns]
     if sum(widths) + 2 * len(columns) + NAME_ROOM <= width:
         return [columns]
     making = [one for one in columns if one in MAKING]
@@ -144,7 +149,7 @@ def page_table(data: Data) -> PageTable:
     lines, metric = cost_lines(data), metric_of(data)
     columns = shown_columns(lines)
     return PageTable(
-        tuple(one.title for one in columns),
+        tuple(one.heading for one in columns),
         tuple((line, tuple(one.text(line) for one in columns)) for line in lines),
         front_sentence(lines, metric),
         about(lines, metric),
