@@ -145,7 +145,8 @@ def _list(choices: Sequence[Choice]) -> TextTable:
 
 def _measured(choice: Choice) -> TextTable:
     table = _table(
-        "weights", "attention", "cache", "micro-batch", "threads", "tokens/s", tr("nats from F32")
+        *(tr("weights"), tr("attention"), tr("cache"), tr("micro-batch"), tr("threads")),
+        *(tr("tokens/s"), tr("nats from F32")),
     )
     told = set[str]()
     for one in choice.measured:
