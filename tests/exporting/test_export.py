@@ -216,4 +216,4 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert refused.code == 2
     assert "--shots: a frozen predictor has its own" in refused.err
     wrong = run("export", "examples/remarks", "--out", out, "--format", "xml")
-    assert "--format 'xml': choose completion or chat or segments" in wrong.err
+    assert "--format 'xml': choose completion, chat or segments" in wrong.err
