@@ -151,7 +151,7 @@ def test_compare_takes_weights(
     assert json.loads(named.out)["usage"]["cached"] == 0
     wrong = run(*words, "--weights", "q9")
     assert (wrong.code, wrong.out) == (2, "")
-    assert wrong.err.startswith("error: --weights 'q9': choose auto or as-is or f32")
+    assert wrong.err.startswith("error: --weights 'q9': choose auto, as-is, f32")
 
 
 def test_rendering_prepares_nothing(
