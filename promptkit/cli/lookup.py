@@ -341,13 +341,13 @@ def _summary(version: Version) -> str:
 
 def _changes(version: Version) -> str:
     same = version.inputs - version.added - version.changed
-    texts = {
-        tr("{count:,} added", count=version.added): version.added,
-        tr("{count:,} changed", count=version.changed): version.changed,
-        tr("{count:,} removed", count=version.removed): version.removed,
-        tr("{count:,} as before", count=same): same,
-    }
-    return ", ".join(text for text, number in texts.items() if number) or tr("none")
+    texts = (
+        (version.added, tr("{count:,} added", count=version.added)),
+        (version.changed, tr("{count:,} changed", count=version.changed)),
+        (version.removed, tr("{count:,} removed", count=version.removed)),
+        (same, tr("{count:,} as before", count=same)),
+    )
+    return ", ".join(text for count, text in texts if count) or tr("none")
 
 
 def _size(file: Path) -> str:
