@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import gettext
+import io
 import json
 import os
 import re
+import shutil
 import string
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import bracketed_language
 import catalog
 import pytest
 from babel.messages.catalog import Catalog, Message
+from rich.console import Console
 from typer.main import get_command
 from typer.testing import CliRunner
 from unmarked import unmarked
@@ -24,6 +27,11 @@ from unmarked import unmarked
 from promptkit import translation
 from promptkit.cli.commands import app
 from promptkit.cli.language_option import taken
+from promptkit.models.fake import FakeModel
+from promptkit.preview import colour
+from promptkit.preview.tokenized import preview
+from promptkit.tasks.loading import load_task
+from promptkit.templating.template import Template
 from promptkit.translation import language, languages, tr, trn, use
 
 ROOT = Path(__file__).parents[1]
@@ -324,36 +332,52 @@ def in_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 NAMES = {
-    *("smollm", "SmolLM", "BF", "Instruct", "gguf", "log", "html", "json", "jsonl", "report"),
-    *("comparison", "predictions", "contextual", "batch", "majority", "tfidf", "logreg"),
-    *("naive", "bayes", "nearest", "neighbour", "from", "balanced", "plain", "labels", "tmp"),
+    *("smollm", "SmolLM", "BF", "Instruct", "gguf", "batch", "majority", "tfidf", "logreg"),
+    *("naive", "bayes", "nearest", "neighbour", "from", "balanced", "plain", "labels"),
 }
-"""Words of names: of files, methods, models and levels, which are the same in every language."""
+"""Words of names: of methods, models and levels, which are the same in every language."""
 
 
 def words_of_data(folder: Path) -> set[str]:
-    """The words of a task and of the templates."""
-    files = [path for place in (folder, ROOT / "templates") for path in place.rglob("*.*")]
-    texts = [path.read_text("utf-8") for path in files if path.suffix in (".toml", ".csv", ".j2")]
+    """The words of a task's rows, and of the texts in its file that are not for its card."""
+    rows = [path.read_text("utf-8") for path in folder.glob("*.csv")]
+    file = re.sub(r"#.*", "", (folder / "task.toml").read_text("utf-8")).partition("[card]")[0]
+    texts = [*rows, *re.findall(r'"[^"]*"', file)]
     return {word for text in texts for word in re.findall(r"[A-Za-z]+", text)}
 
 
-def outside_of_messages(command: str) -> list[str]:
-    """The words that a command shows, and that are neither of a message nor of its task."""
+def outside_of_messages(command: str, *names: str) -> list[str]:
+    """The words that a command shows, and that are none of a message, its task, or these names."""
     done = CliRunner().invoke(app, command.split())
     assert done.exit_code in (0, 1), done.output
-    names = {*re.findall(r"[A-Za-z]+", command), *NAMES}
-    known = words_of_data(ROOT / command.split()[1]) | names
+    assert "⟦" in done.output
+    given = {word for text in (command, *names) for word in re.findall(r"[A-Za-z]+", text)}
+    known = words_of_data(ROOT / command.split()[1]) | given | NAMES
     return [word for word in bracketed_language.words_outside(done.output) if word not in known]
 
 
 @pytest.mark.usefixtures("in_brackets")
-@pytest.mark.parametrize(
-    "command",
-    ["lint examples/fruit", "lint examples/moderation", "render examples/fruit --shots 1"],
-)
-def test_every_word_is_of_a_message_or_of_data(command: str) -> None:
-    assert outside_of_messages(command) == []
+def test_every_word_of_lint_is_of_a_message_or_of_data(tmp_path: Path) -> None:
+    folder = shutil.copytree(ROOT / "examples" / "fruit", tmp_path / "fruit")
+    rows = (folder / "demos.csv").read_text("utf-8").splitlines()
+    other = rows[1].rpartition(",")[0] + ",legume"
+    (folder / "demos.csv").write_text("\n".join([*rows, rows[1], other, "peach"]), "utf-8")
+    (folder / "faulty.j2").write_text("{% example %}{{ input.nmae }}:{{ output }} {% endexample %}")
+    names = ("repeated-row", "contradiction", "bad-row", "unknown-field", "input.nmae")
+    assert outside_of_messages(f"lint {folder} --template {folder / 'faulty.j2'}", *names) == []
+
+
+@pytest.mark.usefixtures("in_brackets")
+def test_every_word_beside_a_prompt_is_of_a_message_or_of_data() -> None:
+    task = load_task(ROOT / "examples" / "fruit")
+    prompt = Template.of(task).render(task, shots=1, query=task.tests[0])
+    console = Console(file=io.StringIO(), width=100)
+    colour.show(console, preview(prompt, FakeModel()))
+    shown = console.file.getvalue()
+    assert "⟦" in shown
+    ids = " ".join([*prompt.shots, str(prompt.query)])
+    known = words_of_data(ROOT / "examples" / "fruit") | {*re.findall(r"[A-Za-z]+", ids)}
+    assert [word for word in bracketed_language.words_outside(shown) if word not in known] == []
 
 
 @pytest.mark.model
@@ -365,7 +389,6 @@ def test_every_word_of_a_comparison_is_of_a_message_or_of_data(tmp_path: Path) -
     assert outside_of_messages(f"compare examples/fruit {grid} {options} --out {run} {store}") == []
     gates = f"--min accuracy=0.9 --max log_loss=9 --no-worse-than {run}"
     assert outside_of_messages(f"check examples/fruit --limit 6 --seeds 2 {gates} {store}") == []
-    assert outside_of_messages("render examples/fruit --shots 1 --model smollm2") == []
 
 
 def test_json_is_the_same_in_every_language() -> None:
